@@ -1,0 +1,292 @@
+"""Phase 3, talk: the language game and the gesture game.
+
+A speaker means an object of the scene (the topic), picks the own dimension along which it stands apart most, says a
+word for that dimension and shows by gesture how high the topic stands among what is there. The hearer maps the word
+to a dimension of its own and picks the object that stands nearest to the gesture. Not knowing the word, it is shown:
+the speaker points at things one after the other and shows how high each stands; the hearer takes the own dimension
+that orders them most alike, and takes the word over. After success both keep only that word (the naming game of
+Steels 1995, minimal form of Baronchelli et al. 2006, which this is with one object, one dimension and no audience).
+
+In the gesture game there are no words: the speaker points at common ground and shows its levels, the hearer lines
+its dimensions up with them, and then the topic's level is shown.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.config import SocietyConfig
+from agents.meeting import Meeting
+from agents.perception import levels
+from agents.population import NEUTRAL, NOTHING, Population
+from agents.world import World
+
+MEMORY_OF_SUCCESS = 0.05
+"""Rate of the running means of communicative success."""
+
+CONSONANTS, VOWELS = "kptmnslrvdbgz", "aeiou"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Talk:
+    """What came of B conversations.
+
+    Attributes
+    ----------
+    success : bool [B]
+    word : int32 [B], the word said, -1 for none (gesture game, or a speaker without dimensions)
+    known : bool [B], whether the hearer knew the word (in the gesture game: whether it had a dimension to line up)
+    speaker_slot, hearer_slot : int [B], the dimension each side used, -1 for none
+    n_words : how many words exist in the society afterwards
+    """
+
+    success: NDArray[np.bool_]
+    word: NDArray[np.int32]
+    known: NDArray[np.bool_]
+    speaker_slot: NDArray[np.intp]
+    hearer_slot: NDArray[np.intp]
+    n_words: int
+
+
+def talk(
+    population: Population,
+    world: World,
+    meeting: Meeting,
+    config: SocietyConfig,
+    n_words: int,
+    rng: np.random.Generator,
+) -> Talk:
+    """Play one game per pair, and let both sides learn from it."""
+    # All draws come first and whole, so that who plays which branch changes no one else's luck.
+    choice = rng.random(len(meeting))
+    pointed = world.probe[rng.integers(len(world.probe), size=(len(meeting), config.common_ground))]
+    if config.game == "gesture":
+        outcome = _gesture_game(population, world, meeting, pointed, n_words)
+    else:
+        outcome = _language_game(population, world, meeting, pointed, choice, config, n_words)
+    _remember_success(population, meeting, outcome)
+    return outcome
+
+
+def _language_game(
+    population: Population,
+    world: World,
+    meeting: Meeting,
+    pointed: NDArray[np.int32],
+    choice: NDArray[np.float64],
+    config: SocietyConfig,
+    n_words: int,
+) -> Talk:
+    speaker, hearer, pairs = meeting.speaker, meeting.hearer, np.arange(len(meeting))
+    spoken = standardised(levels(population, world, speaker, meeting.scene))
+    heard = standardised(levels(population, world, hearer, meeting.scene))
+    lexicon = population.words[hearer]
+
+    # The speaker: which dimension, which word.
+    shared = understood_words(population.words[speaker], lexicon)
+    slot = choose_dimension(spoken, meeting.topic, population.held[speaker], shared.any(axis=2) & config.audience)
+    mute = slot < 0
+    own = population.words[speaker, slot]
+    common = shared[pairs, slot]
+    candidates = np.where((common.any(axis=1) & config.audience)[:, None], common, own >= 0)
+    word = pick_word(own, candidates, choice)
+    coined = (word < 0) & ~mute
+    word[coined] = n_words + np.arange(coined.sum())
+    n_words += int(coined.sum())
+    word[mute] = NOTHING
+    add_word(population.words, speaker[coined], slot[coined], word[coined])
+
+    # The hearer: what it takes the word to mean, and which object it picks.
+    meaning = _first((lexicon == word[:, None, None]).any(axis=2) & ~mute[:, None])
+    known = meaning >= 0
+    gesture = spoken[pairs, meeting.topic, slot]
+    picked = nearest(heard[pairs, :, meaning], gesture)
+    success = known & (picked == meeting.topic)
+
+    # Unknown word: the speaker points, the hearer takes the word over.
+    lost = np.flatnonzero(~known & ~mute)
+    shown = np.concatenate([meeting.scene[lost], pointed[lost]], axis=1)
+    demonstrated = levels(population, world, speaker[lost], shown)[np.arange(len(lost)), :, slot[lost]]
+    lined_up = _line_up(population, world, hearer[lost], shown, demonstrated)
+    taker = lined_up >= 0
+    add_word(population.words, hearer[lost[taker]], lined_up[taker], word[lost[taker]])
+    meaning[lost] = lined_up
+
+    # Success: both keep only that word.
+    for side, used in ((speaker, slot), (hearer, meaning)):
+        population.words[side[success], used[success]] = NOTHING
+        population.words[side[success], used[success], 0] = word[success]
+    return Talk(
+        success=success,
+        word=word,
+        known=known,
+        speaker_slot=slot,
+        hearer_slot=meaning,
+        n_words=n_words,
+    )
+
+
+def _gesture_game(
+    population: Population,
+    world: World,
+    meeting: Meeting,
+    pointed: NDArray[np.int32],
+    n_words: int,
+) -> Talk:
+    speaker, hearer, pairs = meeting.speaker, meeting.hearer, np.arange(len(meeting))
+    spoken = standardised(levels(population, world, speaker, meeting.scene))
+    heard = standardised(levels(population, world, hearer, meeting.scene))
+    nobody = np.zeros((len(meeting), population.n_slots), dtype=bool)
+    slot = choose_dimension(spoken, meeting.topic, population.held[speaker], nobody)
+    shown = levels(population, world, speaker, pointed)[pairs, :, slot]
+    r = agreement(shown, levels(population, world, hearer, pointed))
+    r[~population.held[hearer]] = 0.0
+    meaning = np.abs(r).argmax(axis=1)
+    direction = np.where(r[pairs, meaning] < 0, -1.0, 1.0)
+    known = population.held[hearer].any(axis=1) & (slot >= 0)
+    gesture = spoken[pairs, meeting.topic, slot]
+    picked = nearest(direction[:, None] * heard[pairs, :, meaning], gesture)
+    return Talk(
+        success=known & (picked == meeting.topic),
+        word=np.full(len(meeting), NOTHING, dtype=np.int32),
+        known=known,
+        speaker_slot=slot,
+        hearer_slot=np.where(known, meaning, NOTHING),
+        n_words=n_words,
+    )
+
+
+def standardised(height: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Levels [B, C, S] relative to what is there: mean 0 and variance 1 over the scene (0 where all are level).
+
+    A gesture shows "this high among these", so it needs no common unit between two minds.
+    """
+    z = height - height.mean(axis=1, keepdims=True, dtype=np.float64)
+    spread = np.sqrt((z**2).mean(axis=1, keepdims=True))
+    return np.divide(z, spread, out=np.zeros_like(z), where=spread > 1e-6)
+
+
+def understood_words(ours: NDArray[np.int32], theirs: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """bool [B, S, W]: which of our words ([B, S, W]) are anywhere among theirs."""
+    b, s, w = theirs.shape
+    known = np.zeros(ours.shape, dtype=bool)
+    for column in theirs.reshape(b, s * w).T:
+        known |= ours == column[:, None, None]
+    return known & (ours >= 0)
+
+
+def choose_dimension(
+    spoken: NDArray[np.float64],
+    topic: NDArray[np.intp],
+    held: NDArray[np.bool_],
+    preferred: NDArray[np.bool_],
+) -> NDArray[np.intp]:
+    """The slot [B] along which the topic stands apart most from its nearest rival; -1 for a speaker without any.
+
+    ``spoken [B, C, S]`` are standardised levels; preferred slots [B, S], where there are any, come before others.
+    """
+    pairs = np.arange(len(topic))
+    gap = np.abs(spoken - spoken[pairs, topic][:, None, :])
+    gap[pairs, topic] = np.inf
+    margin = gap.min(axis=1)
+    margin[~held] = -1.0
+    allowed = preferred & held
+    margin[allowed.any(axis=1)[:, None] & ~allowed] = -1.0
+    return np.where(held.any(axis=1), margin.argmax(axis=1), NOTHING)
+
+
+def pick_word(
+    words: NDArray[np.int32], candidates: NDArray[np.bool_], choice: NDArray[np.float64]
+) -> NDArray[np.int32]:
+    """One of the candidate words [B, W], uniformly by ``choice`` in [0, 1); -1 where there is none."""
+    count = candidates.sum(axis=1)
+    nth = (choice * count).astype(np.intp)
+    at = (candidates.cumsum(axis=1) > nth[:, None]).argmax(axis=1)
+    return np.where(count > 0, words[np.arange(len(words)), at], NOTHING).astype(np.int32)
+
+
+def nearest(heard: NDArray[np.float64], gesture: NDArray[np.float64]) -> NDArray[np.intp]:
+    """The place in the scene [B] whose level ``heard [B, C]`` is nearest to the gesture [B]."""
+    return np.abs(heard - gesture[:, None]).argmin(axis=1)
+
+
+def agreement(shown: NDArray[np.float32], own: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Correlation [B, S] of the levels shown [B, G] with the own levels [B, G, S]; 0 where one does not vary."""
+    a = shown - shown.mean(axis=1, keepdims=True, dtype=np.float64) if shown.shape[1] else shown.astype(np.float64)
+    b = own - own.mean(axis=1, keepdims=True, dtype=np.float64) if own.shape[1] else own.astype(np.float64)
+    scale = np.sqrt((a**2).sum(axis=1)[:, None] * (b**2).sum(axis=1))
+    return np.divide(np.einsum("bg,bgs->bs", a, b), scale, out=np.zeros_like(scale), where=scale > 1e-9)
+
+
+def _line_up(
+    population: Population,
+    world: World,
+    rows: NDArray[np.intp],
+    shown: NDArray[np.int32],
+    demonstrated: NDArray[np.float32],
+) -> NDArray[np.intp]:
+    """The slot [n] that orders the shown objects most like the demonstration; -1 for a hearer without dimensions.
+
+    A dimension without a name has no direction yet and turns round if that agrees better; a named one keeps its own.
+    """
+    r = agreement(demonstrated, levels(population, world, rows, shown))
+    named = (population.words[rows] >= 0).any(axis=2)
+    fit = np.where(named, r, np.abs(r))
+    fit[~population.held[rows]] = -np.inf
+    slot = fit.argmax(axis=1)
+    turned = ~named[np.arange(len(rows)), slot] & (r[np.arange(len(rows)), slot] < 0)
+    turn_round(population, rows[turned], slot[turned])
+    return np.where(population.held[rows].any(axis=1), slot, NOTHING)
+
+
+def turn_round(population: Population, rows: NDArray[np.intp], slots: NDArray[np.intp]) -> None:
+    """Reverse the direction of dimensions. Feelings start anew: gains and losses were not learned at one rate."""
+    population.loading[rows, slots] *= -1
+    population.score[rows, slots] = NEUTRAL
+    population.contests[rows, slots] = 0
+
+
+def add_word(
+    words: NDArray[np.int32],
+    rows: NDArray[np.intp],
+    slots: NDArray[np.intp],
+    word: NDArray[np.int32],
+) -> None:
+    """Append a word to inventories (in place); a full one forgets its oldest. Each (row, slot) at most once."""
+    inventory = words[rows, slots]
+    size = (inventory >= 0).sum(axis=1)
+    full = size == words.shape[2]
+    inventory[full] = np.roll(inventory[full], -1, axis=1)
+    inventory[np.arange(len(rows)), np.where(full, size - 1, size)] = word
+    words[rows, slots] = inventory
+
+
+def _first(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """The first true place in each row, -1 for none."""
+    return np.where(mask.any(axis=1), mask.argmax(axis=1), NOTHING)
+
+
+def _remember_success(population: Population, meeting: Meeting, outcome: Talk) -> None:
+    won = outcome.success.astype(np.float32)
+    for side, slot in ((meeting.speaker, outcome.speaker_slot), (meeting.hearer, outcome.hearer_slot)):
+        population.success[side] += MEMORY_OF_SUCCESS * (won - population.success[side])
+        used = slot >= 0
+        before = population.understood[side[used], slot[used]]
+        population.understood[side[used], slot[used]] = before + MEMORY_OF_SUCCESS * (won[used] - before)
+
+
+def spelled(word: int) -> str:
+    """A pronounceable form of a word's number, two syllables or more, different for different words."""
+    syllables = [c + v for c in CONSONANTS for v in VOWELS]
+    base = len(syllables)
+    # Scatter successive numbers over the two-syllable words, so that neighbours do not sound alike.
+    block, rest = divmod(word, base * base)
+    rest = (rest * 1237 + 1000) % (base * base)
+    text = syllables[rest // base] + syllables[rest % base]
+    while block:
+        block, rest = divmod(block - 1, base)
+        text += syllables[rest]
+    return text

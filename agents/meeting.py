@@ -1,0 +1,171 @@
+"""Phase 1, meet: a random matching of agents, and for each pair a scene with a topic."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import networkx as nx
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Meeting:
+    """B pairs: ``speaker``, ``hearer`` int [B] (rows), ``scene`` int32 [B, C] (objects), ``topic`` int [B] (place in it)."""
+
+    speaker: NDArray[np.intp]
+    hearer: NDArray[np.intp]
+    scene: NDArray[np.int32]
+    topic: NDArray[np.intp]
+
+    def __len__(self) -> int:
+        return len(self.speaker)
+
+    @property
+    def participants(self) -> NDArray[np.intp]:
+        """int [2B]: speakers, then hearers. Nobody is in a meeting twice, so rows can be written without conflict."""
+        return np.concatenate([self.speaker, self.hearer])
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Experience:
+    """What a meeting was to each of n participants, in columns; phases add to it as it goes on.
+
+    Attributes
+    ----------
+    rows, slots, partners : int [n], the agent, the dimension it used, the row it dealt with
+    topic : int32 [n], the object that was meant
+    outcomes : by source of feedback ("talk", "comparison", "prediction"), float64 [n] in [0, 1]
+    felt : the same after attribution: what superiority is fed; None before
+    """
+
+    rows: NDArray[np.intp]
+    slots: NDArray[np.intp]
+    partners: NDArray[np.intp]
+    topic: NDArray[np.int32]
+    outcomes: dict[str, NDArray[np.float64]]
+    felt: dict[str, NDArray[np.float64]] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        meeting: Meeting,
+        success: NDArray[np.bool_],
+        speaker_slot: NDArray[np.intp],
+        hearer_slot: NDArray[np.intp],
+    ) -> Experience:
+        """The experience of those who used a dimension (a slot of -1 is none)."""
+        slots = np.concatenate([speaker_slot, hearer_slot])
+        used = np.flatnonzero(slots >= 0)
+        topic = meeting.scene[np.arange(len(meeting)), meeting.topic]
+        return cls(
+            rows=meeting.participants[used],
+            slots=slots[used],
+            partners=np.concatenate([meeting.hearer, meeting.speaker])[used],
+            topic=np.concatenate([topic, topic])[used],
+            outcomes={"talk": np.concatenate([success, success])[used].astype(np.float64)},
+        )
+
+
+def meet(
+    n_agents: int,
+    objects: NDArray[np.int32],
+    candidates: int,
+    rng: np.random.Generator,
+    edges: NDArray[np.intp] | None = None,
+) -> Meeting:
+    """Match agents at random, or along ``edges [E, 2]``, and give each pair a scene of distinct objects."""
+    speaker, hearer = random_pairs(n_agents, rng) if edges is None else matching(edges, n_agents, rng)
+    scene = scenes(objects, len(speaker), candidates, rng)
+    topic = rng.integers(candidates, size=len(speaker))
+    return Meeting(speaker=speaker, hearer=hearer, scene=scene, topic=topic)
+
+
+def meet_one(
+    row: int,
+    n_agents: int,
+    objects: NDArray[np.int32],
+    candidates: int,
+    rng: np.random.Generator,
+    edges: NDArray[np.intp] | None = None,
+) -> Meeting | None:
+    """One agent speaks to a random other, or to a random neighbour; None where there is nobody to meet."""
+    if edges is None:
+        partner = int(rng.integers(n_agents - 1))
+        partner += partner >= row
+    else:
+        neighbours = np.concatenate([edges[edges[:, 0] == row, 1], edges[edges[:, 1] == row, 0]])
+        if len(neighbours) == 0:
+            return None
+        partner = int(neighbours[rng.integers(len(neighbours))])
+    return Meeting(
+        speaker=np.array([row]),
+        hearer=np.array([partner]),
+        scene=scenes(objects, 1, candidates, rng),
+        topic=rng.integers(candidates, size=1),
+    )
+
+
+def random_pairs(n_agents: int, rng: np.random.Generator) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """A uniformly random perfect matching; with an odd number one agent sits out."""
+    order = rng.permutation(n_agents)
+    half = n_agents // 2
+    return order[:half], order[half : 2 * half]
+
+
+def matching(
+    edges: NDArray[np.intp], n_agents: int, rng: np.random.Generator
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The greedy maximal matching over a random order of ``edges [E, 2]``, each edge in a random direction.
+
+    Found without a loop over edges: an edge that comes first at both its ends is in the greedy matching; take all of
+    those, drop what they touch, repeat (a few rounds on the graphs that societies live on).
+    """
+    order = rng.permutation(len(edges))
+    turned = rng.random(len(edges)) < 0.5
+    rank = np.empty(len(edges), dtype=np.intp)
+    rank[order] = np.arange(len(edges))
+    alive = np.arange(len(edges))
+    taken: list[NDArray[np.intp]] = []
+    while len(alive):
+        first = np.full(n_agents, len(edges), dtype=np.intp)
+        np.minimum.at(first, edges[alive, 0], rank[alive])
+        np.minimum.at(first, edges[alive, 1], rank[alive])
+        chosen = alive[(first[edges[alive, 0]] == rank[alive]) & (first[edges[alive, 1]] == rank[alive])]
+        taken.append(chosen)
+        busy = np.zeros(n_agents, dtype=bool)
+        busy[edges[chosen].ravel()] = True
+        alive = alive[~busy[edges[alive]].any(axis=1)]
+    picked = np.concatenate(taken) if taken else np.zeros(0, dtype=np.intp)
+    picked = picked[np.argsort(rank[picked])]
+    ends = np.where(turned[picked, None], edges[picked, ::-1], edges[picked])
+    return ends[:, 0], ends[:, 1]
+
+
+def scenes(
+    objects: NDArray[np.int32], n_scenes: int, candidates: int, rng: np.random.Generator
+) -> NDArray[np.int32]:
+    """int32 [n_scenes, candidates]: distinct random objects in each scene (Floyd's algorithm, a column at a time)."""
+    n = len(objects)
+    chosen = np.empty((n_scenes, candidates), dtype=np.intp)
+    for place, top in enumerate(range(n - candidates, n)):
+        pick = rng.integers(top + 1, size=n_scenes)
+        repeated = (chosen[:, :place] == pick[:, None]).any(axis=1)
+        chosen[:, place] = np.where(repeated, top, pick)
+    return objects[chosen]
+
+
+def edges_of(graph: nx.Graph, n_agents: int) -> NDArray[np.intp]:
+    """int [E, 2]: the edges of a graph on 0 .. n_agents - 1, without loops.
+
+    Raises
+    ------
+    ValueError
+        If the graph has other nodes, or no edge between two of them.
+    """
+    if not set(graph.nodes) <= set(range(n_agents)):
+        raise ValueError(f"the nodes of the graph must be the rows 0 to {n_agents - 1}")
+    edges = np.array([(a, b) for a, b in graph.edges() if a != b], dtype=np.intp).reshape(-1, 2)
+    if len(edges) == 0:
+        raise ValueError("the graph has no edge along which agents could meet")
+    return edges

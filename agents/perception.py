@@ -1,0 +1,102 @@
+"""Phase 2, perceive: what an agent senses, what it remembers, and where it turns its attention."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.population import ABSTRACT, NOTHING, RAW, Population, likeness, unit
+from agents.world import World
+
+
+def perceive(
+    population: Population, rows: NDArray[np.intp], objects: NDArray[np.int32], rng: np.random.Generator
+) -> None:
+    """Each of ``rows [n]`` remembers its ``objects [n, C]`` in a reservoir (Vitter 1985, algorithm R).
+
+    Whatever has been seen is then equally likely to be remembered. A row must not occur twice.
+    """
+    capacity = population.seen.shape[1]
+    luck = rng.random(objects.shape)
+    for place in range(objects.shape[1]):
+        count = population.n_seen[rows]
+        slot = np.where(count < capacity, count, (luck[:, place] * (count + 1)).astype(np.int32))
+        kept = slot < capacity
+        population.seen[rows[kept], slot[kept]] = objects[kept, place]
+        population.n_seen[rows] = count + 1
+
+
+def sense(
+    features: NDArray[np.float32], objects: NDArray[np.int32], sensor: NDArray[np.int32]
+) -> NDArray[np.float32]:
+    """float32 [n, C, m]: ``objects [n, C]`` as seen through ``sensor [n, m]``."""
+    return features[objects[:, :, None], sensor[:, None, :]]
+
+
+def levels(
+    population: Population, world: World, rows: NDArray[np.intp], objects: NDArray[np.int32]
+) -> NDArray[np.float32]:
+    """float32 [n, C, S]: how high ``objects [n, C]`` stand on each dimension of ``rows [n]`` (0 in empty slots)."""
+    sensed = sense(world.features, objects, population.sensor[rows])
+    return np.matmul(sensed, population.loading[rows].swapaxes(1, 2))
+
+
+def shift_attention(
+    population: Population,
+    rows: NDArray[np.intp],
+    world: World,
+    share: float,
+    rng: np.random.Generator,
+) -> None:
+    """Turn the sensors that the abstract dimensions explain least to random features not sensed so far.
+
+    A feature that goes with others stays; one that goes with nothing makes room. So attention climbs towards groups
+    of features that a common factor explains, without anybody knowing them.
+    """
+    m, n_features = population.n_sensors, world.n_features
+    n_moved = min(round(share * m), n_features - m)
+    if n_moved == 0 or len(rows) == 0:
+        return
+    keys = rng.random((len(rows), n_features))
+    weight = population.loading[rows] ** 2 * (population.kind[rows] == ABSTRACT)[:, :, None]
+    explained = weight.max(axis=1)
+    # Ties (several features that no dimension weighs) must not favour low places.
+    ties = np.take_along_axis(keys, population.sensor[rows].astype(np.intp), axis=1)
+    moved = np.lexsort((ties, explained), axis=1)[:, :n_moved]
+    taken = np.zeros((len(rows), n_features), dtype=bool)
+    np.put_along_axis(taken, population.sensor[rows].astype(np.intp), True, axis=1)
+    fresh = np.argsort(np.where(taken, np.inf, keys), axis=1)[:, :n_moved]
+    replace_sensors(population, np.repeat(rows, n_moved), moved.ravel(), fresh.ravel().astype(np.int32), world)
+
+
+def replace_sensors(
+    population: Population,
+    rows: NDArray[np.intp],
+    places: NDArray[np.intp],
+    features: NDArray[np.int32],
+    world: World,
+) -> None:
+    """Point the sensor at ``places`` of ``rows`` to ``features`` (three flat lists), and keep the loadings true to it.
+
+    Abstract dimensions do not weigh a feature that they were not found on; raw ones are the likeness to their
+    exemplar through the new sensors.
+    """
+    population.sensor[rows, places] = features
+    population.loading[rows, :, places] = 0.0
+    touched = np.unique(rows)
+    held = population.held[touched]
+    at, slot = np.nonzero(held)
+    population.loading[touched[at], slot] = unit(population.loading[touched[at], slot])
+    at, slot = np.nonzero(population.kind[touched] == RAW)
+    at = touched[at]
+    alike = likeness(world.features, population.exemplar[at, slot], population.sensor[at])
+    # A raw dimension may have been turned round in talk: what is left of the old loading knows its direction.
+    turned = (population.loading[at, slot] * alike).sum(axis=1, keepdims=True) < 0
+    population.loading[at, slot] = np.where(turned, -alike, alike)
+
+
+def remembered(population: Population, rows: NDArray[np.intp]) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+    """Objects [n, R] in memory and which of them are there; free places hold object 0 and are masked out."""
+    seen = population.seen[rows]
+    there = seen != NOTHING
+    return np.where(there, seen, 0), there

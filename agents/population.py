@@ -1,0 +1,209 @@
+"""The population: struct-of-arrays columns, one row per agent, and birth and death in place.
+
+All state of all agents lives here, in arrays that the phases of the tick read and write. The cap of eight dimensions
+is the width of these arrays, so nothing can exceed it. Rows are reused; ids never are.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.config import SocietyConfig
+from agents.world import World
+
+EMPTY, RAW, ABSTRACT = 0, 1, 2
+KIND_NAMES = ("empty", "raw", "abstract")
+NOTHING = -1
+"""No object, no word, no concept, no parent."""
+
+NEUTRAL = 0.5
+"""Superiority of a dimension that has not been in a contest yet: neither above nor below."""
+
+
+@dataclasses.dataclass(kw_only=True)
+class Population:
+    """Columns of N agents with S slots, m sensors, R remembered objects and W words a slot.
+
+    Attributes
+    ----------
+    id, parent : int64 [N], stable ids; the parent of the first generation is -1
+    birth : int32 [N], the step at which the agent was born
+    body : int32 [N], the object it is
+    sensor : int32 [N, m], the features it senses, without repetition
+    seen : int32 [N, R], a reservoir of the objects it has seen, -1 where free
+    n_seen : int32 [N], how many objects it has seen in its life
+    loading : float32 [N, S, m], unit norm (zero in empty slots): what a dimension weighs
+    kind : int8 [N, S], EMPTY, RAW or ABSTRACT
+    exemplar : int32 [N, S], the object that a raw dimension is likeness to
+    score : float32 [N, S], superiority along each dimension, in [0, 1]
+    contests : int32 [N, S], comparisons that fed the score
+    words : int32 [N, S, W], oldest first, -1 where free
+    concept : int32 [N, S], the library's number for the dimension, -1 before it has one
+    born : int32 [N, S], the step at which the dimension arose
+    success : float32 [N], running mean of communicative success
+    understood : float32 [N, S], the same along each dimension
+    """
+
+    id: NDArray[np.int64]
+    parent: NDArray[np.int64]
+    birth: NDArray[np.int32]
+    body: NDArray[np.int32]
+    sensor: NDArray[np.int32]
+    seen: NDArray[np.int32]
+    n_seen: NDArray[np.int32]
+    loading: NDArray[np.float32]
+    kind: NDArray[np.int8]
+    exemplar: NDArray[np.int32]
+    score: NDArray[np.float32]
+    contests: NDArray[np.int32]
+    words: NDArray[np.int32]
+    concept: NDArray[np.int32]
+    born: NDArray[np.int32]
+    success: NDArray[np.float32]
+    understood: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+    @property
+    def n_slots(self) -> int:
+        return self.kind.shape[1]
+
+    @property
+    def n_sensors(self) -> int:
+        return self.sensor.shape[1]
+
+    @property
+    def held(self) -> NDArray[np.bool_]:
+        """bool [N, S]: slots that hold a dimension."""
+        return self.kind != EMPTY
+
+    @property
+    def bytes_per_agent(self) -> float:
+        return sum(column.nbytes for column in self.columns().values()) / max(len(self), 1)
+
+    def columns(self) -> dict[str, NDArray[np.generic]]:
+        """The columns by name, not copied."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+    def copy(self) -> Population:
+        return Population(**{name: column.copy() for name, column in self.columns().items()})
+
+    def clear(self, rows: NDArray[np.intp], slots: NDArray[np.intp]) -> None:
+        """Empty the given slots (pairs of row and slot)."""
+        self.loading[rows, slots] = 0.0
+        self.kind[rows, slots] = EMPTY
+        self.exemplar[rows, slots] = NOTHING
+        self.score[rows, slots] = 0.0
+        self.contests[rows, slots] = 0
+        self.words[rows, slots] = NOTHING
+        self.concept[rows, slots] = NOTHING
+        self.born[rows, slots] = NOTHING
+        self.understood[rows, slots] = 0.0
+
+    def install(
+        self,
+        rows: NDArray[np.intp],
+        slots: NDArray[np.intp],
+        *,
+        loading: NDArray[np.float32],
+        kind: int,
+        exemplar: NDArray[np.int32] | int,
+        step: int,
+    ) -> None:
+        """Put a new dimension, without words or history, into each given slot; ``loading`` is [n, m], unit norm."""
+        self.clear(rows, slots)
+        self.loading[rows, slots] = loading
+        self.kind[rows, slots] = kind
+        self.exemplar[rows, slots] = exemplar
+        self.score[rows, slots] = NEUTRAL
+        self.born[rows, slots] = step
+        self.understood[rows, slots] = self.success[rows]
+
+
+def found(world: World, config: SocietyConfig, rng: np.random.Generator) -> Population:
+    """The first generation: random bodies and sensors, a childhood, and a few exemplars as raw dimensions."""
+    n, slots, m = config.agents, config.dimensions, n_sensors(config, world)
+    population = Population(
+        id=np.arange(n, dtype=np.int64),
+        parent=np.full(n, NOTHING, dtype=np.int64),
+        birth=np.zeros(n, dtype=np.int32),
+        body=world.train[rng.integers(len(world.train), size=n)],
+        sensor=distinct(rng, n, m, world.n_features),
+        seen=np.full((n, config.memory), NOTHING, dtype=np.int32),
+        n_seen=np.zeros(n, dtype=np.int32),
+        loading=np.zeros((n, slots, m), dtype=np.float32),
+        kind=np.zeros((n, slots), dtype=np.int8),
+        exemplar=np.full((n, slots), NOTHING, dtype=np.int32),
+        score=np.zeros((n, slots), dtype=np.float32),
+        contests=np.zeros((n, slots), dtype=np.int32),
+        words=np.full((n, slots, config.vocabulary), NOTHING, dtype=np.int32),
+        concept=np.full((n, slots), NOTHING, dtype=np.int32),
+        born=np.full((n, slots), NOTHING, dtype=np.int32),
+        success=np.zeros(n, dtype=np.float32),
+        understood=np.zeros((n, slots), dtype=np.float32),
+    )
+    grow_up(population, np.arange(n), world, config, rng)
+    rows = np.arange(n)
+    for slot in range(config.exemplars):
+        # The first exemplar is the agent itself; the others are childhood acquaintances, while those last.
+        known = slot - 1 < min(config.childhood, config.memory)
+        objects = population.body if slot == 0 or not known else population.seen[:, slot - 1]
+        if slot > 0 and not known:
+            break
+        population.install(
+            rows,
+            np.full(n, slot),
+            loading=likeness(world.features, objects, population.sensor),
+            kind=RAW,
+            exemplar=objects,
+            step=0,
+        )
+    return population
+
+
+def grow_up(
+    population: Population,
+    rows: NDArray[np.intp],
+    world: World,
+    config: SocietyConfig,
+    rng: np.random.Generator,
+) -> None:
+    """Give newborns their childhood: the first objects they have seen."""
+    known = min(config.childhood, config.memory)
+    population.seen[rows] = NOTHING
+    population.seen[rows, :known] = world.train[rng.integers(len(world.train), size=(len(rows), known))]
+    population.n_seen[rows] = known
+
+
+def likeness(
+    features: NDArray[np.float32], objects: NDArray[np.int32], sensor: NDArray[np.int32]
+) -> NDArray[np.float32]:
+    """Loadings [n, m] of raw dimensions: the direction in which each object is like itself, seen through ``sensor``."""
+    return unit(features[objects[:, None], sensor])
+
+
+def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows scaled to norm 1; a zero row (an object average in all that is sensed) becomes the even direction."""
+    norm = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    even = np.float32(1.0 / np.sqrt(vectors.shape[-1]))
+    return np.where(norm > 0, vectors / np.where(norm > 0, norm, 1), even).astype(np.float32)
+
+
+def n_sensors(config: SocietyConfig, world: World) -> int:
+    """How many features an agent senses in this world."""
+    if config.sensors is None:
+        return min(max(world.n_features // 4, 8), 48, world.n_features)
+    return config.sensors
+
+
+def distinct(rng: np.random.Generator, n: int, m: int, high: int) -> NDArray[np.int32]:
+    """int32 [n, m]: in each row m distinct numbers under ``high``, in random order."""
+    # Chunks keep the [n, high] random keys within memory when n is a million.
+    chunks = [
+        np.argsort(rng.random((min(4096, n - start), high)), axis=1)[:, :m] for start in range(0, n, 4096)
+    ]
+    return np.concatenate(chunks).astype(np.int32) if chunks else np.zeros((0, m), dtype=np.int32)

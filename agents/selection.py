@@ -1,0 +1,144 @@
+"""Phase 8, select: the law of the jungle, for dimensions within a view and for agents within the society."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.config import SocietyConfig
+from agents.perception import replace_sensors
+from agents.population import NEUTRAL, NOTHING, Population, grow_up
+from agents.world import World
+
+GRACE = 10
+"""Contests before a dimension is judged: the score needs that many to say more than luck."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Deaths:
+    """Who died at a selection, a row each: ids, ages in steps, fitness, dimensions held; and who came instead."""
+
+    id: NDArray[np.int64]
+    age: NDArray[np.int32]
+    fitness: NDArray[np.float64]
+    dimensions: NDArray[np.intp]
+    heir: NDArray[np.int64]
+    parent: NDArray[np.int64]
+
+
+def drop_dimensions(population: Population, floor: float) -> int:
+    """Drop the dimensions whose superiority fell under the floor; returns how many."""
+    rows, slots = np.nonzero(population.held & (population.score < floor) & (population.contests >= GRACE))
+    population.clear(rows, slots)
+    return len(rows)
+
+
+def fitness(population: Population) -> NDArray[np.float64]:
+    """Mean superiority weighted by communicative success [N]: what one feels, times how well one is understood.
+
+    An agent without dimensions has fitness 0.
+    """
+    held = population.held
+    count = held.sum(axis=1)
+    mean = np.where(held, population.score, 0.0).sum(axis=1, dtype=np.float64) / np.maximum(count, 1)
+    return mean * population.success
+
+
+def select_agents(
+    population: Population,
+    world: World,
+    config: SocietyConfig,
+    *,
+    step: int,
+    next_id: int,
+    rng: np.random.Generator,
+) -> Deaths:
+    """The least fit of those old enough die; mutated offspring of tournament winners take their rows."""
+    worth = fitness(population)
+    n_dead = round(config.turnover * len(population))
+    # The newborn are not judged before they have lived through a whole selection interval.
+    judged = np.flatnonzero(step - population.birth >= config.selection_interval)
+    dead = judged[np.argsort(worth[judged], kind="stable")][:n_dead]
+    alive = np.setdiff1d(np.arange(len(population)), dead)
+    parents = alive[tournament(worth[alive], len(dead), config.tournament, rng)] if len(alive) else dead
+    ids = next_id + np.arange(len(dead), dtype=np.int64)
+    record = Deaths(
+        id=population.id[dead],
+        age=(step - population.birth[dead]).astype(np.int32),
+        fitness=worth[dead],
+        dimensions=population.held[dead].sum(axis=1),
+        heir=ids,
+        parent=population.id[parents],
+    )
+    bear(population, dead, parents, ids, world, config, step=step, rng=rng)
+    return record
+
+
+def tournament(
+    worth: NDArray[np.floating], n_winners: int, size: int, rng: np.random.Generator
+) -> NDArray[np.intp]:
+    """Winners of tournaments among ``size`` entrants drawn with replacement: the fittest entrant wins.
+
+    With rank 1 the least fit of N, P(rank i wins) = (i^k - (i - 1)^k) / N^k. Equal fitness is ranked by a random
+    order, drawn anew at every call.
+    """
+    order = np.lexsort((rng.random(len(worth)), worth))
+    entrants = rng.integers(len(worth), size=(n_winners, size))
+    return order[entrants.max(axis=1)]
+
+
+def bear(
+    population: Population,
+    rows: NDArray[np.intp],
+    parents: NDArray[np.intp],
+    ids: NDArray[np.int64],
+    world: World,
+    config: SocietyConfig,
+    *,
+    step: int,
+    rng: np.random.Generator,
+) -> None:
+    """Put an offspring of ``parents`` into each of ``rows`` (parents and rows have nobody in common).
+
+    It inherits body, sensors, dimensions, words and feelings, mutated: with the chance ``mutation`` it is another
+    body, whose feelings start anew, and that share of its sensors is drawn anew. It has its own childhood.
+    """
+    for name in ("body", "sensor", "loading", "kind", "exemplar", "words", "concept", "score", "contests", "success", "understood"):
+        column = getattr(population, name)
+        column[rows] = column[parents]
+    population.id[rows] = ids
+    population.parent[rows] = population.id[parents]
+    population.birth[rows] = step
+    held = population.held[rows]
+    population.born[rows] = np.where(held, step, NOTHING)
+
+    n, m, n_features = len(rows), population.n_sensors, world.n_features
+    other_body = rng.random(n) < config.mutation
+    bodies = world.train[rng.integers(len(world.train), size=n)]
+    population.body[rows] = np.where(other_body, bodies, population.body[rows])
+    population.score[rows] = np.where(held & other_body[:, None], NEUTRAL, population.score[rows])
+    population.contests[rows] = np.where(other_body[:, None], 0, population.contests[rows])
+    keys = rng.random((n, n_features))
+    moved = rng.random((n, m)) < config.mutation
+    _mutate_sensors(population, rows, keys, moved, world)
+    grow_up(population, rows, world, config, rng)
+
+
+def _mutate_sensors(
+    population: Population,
+    rows: NDArray[np.intp],
+    keys: NDArray[np.float64],
+    moved: NDArray[np.bool_],
+    world: World,
+) -> None:
+    """Redraw the ``moved`` sensors [n, m] among the features not sensed yet, in the order of ``keys [n, D]``."""
+    taken = np.zeros(keys.shape, dtype=bool)
+    np.put_along_axis(taken, population.sensor[rows].astype(np.intp), True, axis=1)
+    fresh = np.argsort(np.where(taken, np.inf, keys), axis=1)
+    # Where nearly everything is sensed already, only so many sensors can move.
+    moved &= moved.cumsum(axis=1) <= (~taken).sum(axis=1, keepdims=True)
+    at, place = np.nonzero(moved)
+    nth = moved.cumsum(axis=1)[at, place] - 1
+    replace_sensors(population, rows[at], place, fresh[at, nth].astype(np.int32), world)

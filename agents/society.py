@@ -1,0 +1,186 @@
+"""The society: a Mesa model whose step is nothing but the order of its nine phases."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import mesa
+import networkx as nx
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.attribution import Ledger, attribute
+from agents.communication import Talk, spelled, talk
+from agents.config import SocietyConfig
+from agents.consult import take_the_librarys_word, views_of
+from agents.discovery import discover
+from agents.errors import InputError
+from agents.meeting import Experience, Meeting, edges_of, meet, meet_one
+from agents.perception import perceive
+from agents.population import Population, found, n_sensors
+from agents.rows import RowSet
+from agents.selection import Deaths, drop_dimensions, select_agents
+from agents.superiority import compare, feel
+from agents.world import World
+from knowledge_graph.library import Library
+
+MERGE_SAMPLE = 2000
+"""A larger society is merged from a random sample of this many views."""
+
+
+@dataclasses.dataclass
+class Counters:
+    """What has happened so far, for the record."""
+
+    deaths: int = 0
+    births: int = 0
+    dims_dropped: int = 0
+    dims_discovered: int = 0
+    n_words: int = 0
+    next_id: int = 0
+
+
+class Society(mesa.Model):  # type: ignore[misc]
+    """Agents with views of at most 8 dimensions, who live in a world, talk, compete, and share a library.
+
+    Parameters
+    ----------
+    world : what there is
+    config : how they live
+    seed : int; the same seed gives the same society, bit for bit
+    graph : who can meet whom (nodes 0 .. agents - 1); by default anyone can meet anyone
+    """
+
+    def __init__(
+        self, world: World, config: SocietyConfig, *, seed: int, graph: nx.Graph | None = None
+    ) -> None:
+        if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+            raise InputError(f"seed is {seed!r}, but it must be an int of at least 0")
+        super().__init__(seed=seed)
+        _check_fit(world, config)
+        self.world, self.config = world, config
+        self.edges = None if graph is None else edges_of(graph, config.agents)
+        self.population: Population = found(world, config, self.rng)
+        self.library = Library(probe=world.probe, spell=spelled)
+        self.counters = Counters(next_id=config.agents)
+        self.ledger = Ledger()
+        self.deaths: list[tuple[int, Deaths]] = []
+        self.last_talk: Talk | None = None
+
+    @property
+    def agents(self) -> RowSet:
+        """All agents, as a Mesa AgentSet over the rows of the population."""
+        return RowSet(self)
+
+    def step(self) -> None:
+        """One tick: each phase in its turn, on the state that the phase before left."""
+        if self.config.activation == "sequential":
+            self.agents.shuffle_do("step")
+        else:
+            self.live(self.meet())
+        if self.due(self.config.discovery_interval):
+            self.discover()
+        if self.due(self.config.selection_interval):
+            self.select()
+        if self.due(self.config.merge_interval):
+            self.merge()
+
+    def live(self, meeting: Meeting) -> None:
+        """What happens in a meeting: perceive, talk, compare, attribute, feel."""
+        if self.due(self.config.perceive_interval):
+            self.perceive(meeting)
+        if self.due(self.config.talk_interval):
+            experience = self.talk(meeting)
+            if self.due(self.config.compare_interval):
+                experience = self.compare(experience)
+            if self.due(self.config.attribute_interval):
+                experience = self.attribute(experience)
+            if self.due(self.config.feel_interval):
+                self.feel(experience)
+
+    def due(self, interval: int) -> bool:
+        """Whether a phase with this interval has its turn at this step."""
+        return interval > 0 and self.steps % interval == 0
+
+    def meet(self) -> Meeting:
+        """Phase 1: a random matching, and a scene for each pair."""
+        return meet(len(self.population), self.world.train, self.config.candidates, self.rng, self.edges)
+
+    def meet_one(self, row: int) -> Meeting | None:
+        """One agent meets one other (sequential activation); None for a hermit of the graph."""
+        return meet_one(
+            row, len(self.population), self.world.train, self.config.candidates, self.rng, self.edges
+        )
+
+    def perceive(self, meeting: Meeting) -> None:
+        """Phase 2: both sides remember the scene."""
+        scene = np.concatenate([meeting.scene, meeting.scene])
+        perceive(self.population, meeting.participants, scene, self.rng)
+
+    def talk(self, meeting: Meeting) -> Experience:
+        """Phase 3: one game per pair; both sides learn, and have an experience."""
+        outcome = talk(self.population, self.world, meeting, self.config, self.counters.n_words, self.rng)
+        self.counters.n_words = outcome.n_words
+        self.last_talk = outcome
+        return Experience.of(meeting, outcome.success, outcome.speaker_slot, outcome.hearer_slot)
+
+    def compare(self, experience: Experience) -> Experience:
+        """Phase 4: whose body stands higher on the dimension used, each by its own measure."""
+        return compare(self.population, self.world, experience, self.config)
+
+    def attribute(self, experience: Experience) -> Experience:
+        """Phase 5: what came of it, split between own dimension, others and luck."""
+        return attribute(self.population, self.world, experience, self.config, self.ledger)
+
+    def feel(self, experience: Experience) -> None:
+        """Phase 6: superiority moves fast on good news and slowly on bad."""
+        feel(self.population, experience, self.config)
+
+    def discover(self) -> None:
+        """Phase 7: attention shifts, abstract dimensions arise."""
+        rows = np.arange(len(self.population))
+        self.counters.dims_discovered += discover(
+            self.population, rows, self.world, self.config, self.steps, self.rng
+        )
+
+    def select(self) -> None:
+        """Phase 8: dimensions that do not pay are dropped; the least fit agents die and the fittest have heirs."""
+        self.counters.dims_dropped += drop_dimensions(self.population, self.config.dimension_floor)
+        dead = select_agents(
+            self.population,
+            self.world,
+            self.config,
+            step=self.steps,
+            next_id=self.counters.next_id,
+            rng=self.rng,
+        )
+        self.deaths.append((self.steps, dead))
+        self.counters.deaths += len(dead.id)
+        self.counters.births += len(dead.id)
+        self.counters.next_id += len(dead.id)
+
+    def merge(self) -> None:
+        """Phase 9: the library takes the views in; agents take its word, if they do."""
+        rows = np.arange(len(self.population))
+        if len(rows) > MERGE_SAMPLE:
+            rows = np.sort(self.rng.permutation(len(rows))[:MERGE_SAMPLE])
+        views = views_of(self.population, self.world, rows)
+        merge = self.library.merge(
+            views, self.world.features[self.world.train], step=self.steps, n_words=self.counters.n_words
+        )
+        self.counters.n_words = merge.n_words
+        if self.config.library_word:
+            take_the_librarys_word(self.population, rows, merge)
+
+
+def _check_fit(world: World, config: SocietyConfig) -> None:
+    """Refuse a configuration that this world cannot house."""
+    m = n_sensors(config, world)
+    for name, value, limit, what in (
+        ("sensors", m, world.n_features, "features"),
+        ("dimensions", config.dimensions, m, "sensors"),
+        ("dimensions", config.dimensions, len(world.train), "objects to meet"),
+        ("candidates", config.candidates, len(world.train), "objects to meet"),
+    ):
+        if value > limit:
+            raise InputError(f"{name} is {value}, but {world.name} allows only {limit} ({what})")

@@ -1,0 +1,122 @@
+"""Phases 4 and 6, compare and feel: whose body stands higher, and what that does to superiority.
+
+V += a+ (r - V) where r > V, a- (r - V) where r < V. With a+ > a- good news counts more than bad: the fixed point is
+the expectile of r at tau = a+ / (a+ + a-) (Newey & Powell 1987), above the mean. Where every contest is fair an agent
+that wins half of them feels superior in the share tau of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.config import SocietyConfig
+from agents.meeting import Experience
+from agents.perception import levels, sense
+from agents.population import Population
+from agents.world import World
+
+
+def compare(population: Population, world: World, experience: Experience, config: SocietyConfig) -> Experience:
+    """Add the outcomes of comparison and, where it counts, of prediction to what the participants went through.
+
+    Comparison: 1 where the own body stands higher on the own dimension than the partner's, 0 lower, 1/2 level.
+    Prediction: the share of the topic's sensed variance that the dimension explains.
+    """
+    rows, slots = experience.rows, experience.slots
+    bodies = np.stack([population.body[rows], population.body[experience.partners]], axis=1)
+    height = levels(population, world, rows, bodies)[np.arange(len(rows)), :, slots].astype(np.float64)
+    outcomes = dict(experience.outcomes, comparison=0.5 + 0.5 * np.sign(height[:, 0] - height[:, 1]))
+    if config.reward_prediction > 0:
+        sensed = sense(world.features, experience.topic[:, None], population.sensor[rows])[:, 0]
+        level = np.einsum("nm,nm->n", sensed, population.loading[rows, slots], dtype=np.float64)
+        total = np.einsum("nm,nm->n", sensed, sensed, dtype=np.float64)
+        share = np.divide(level**2, total, out=np.zeros_like(total), where=total > 0)
+        outcomes["prediction"] = np.minimum(share, 1.0)
+    return dataclasses.replace(experience, outcomes=outcomes)
+
+
+def updated(
+    score: NDArray[np.float32],
+    reward: NDArray[np.float64],
+    *,
+    rate_up: float,
+    rate_down: float,
+) -> NDArray[np.float32]:
+    """The asymmetric update of ``score`` towards ``reward`` (any shape, both in [0, 1]), once."""
+    error = reward - score
+    rate = np.where(error > 0, rate_up, rate_down)
+    return (score + rate * error).astype(np.float32)
+
+
+def feel(population: Population, experience: Experience, config: SocietyConfig) -> None:
+    """Feed what the participants feel to the dimensions they used.
+
+    Sources are applied one after the other, each at its share of the rate, so that for win-or-lose sources the fixed
+    point stays that of one coin with the mixed probability.
+    """
+    rows, slots = experience.rows, experience.slots
+    felt = experience.outcomes if experience.felt is None else experience.felt
+    weights = config.reward_weights
+    for source, reward in felt.items():
+        population.score[rows, slots] = updated(
+            population.score[rows, slots],
+            reward,
+            rate_up=config.rate_up * weights[source],
+            rate_down=config.rate_down * weights[source],
+        )
+    if "comparison" in felt:
+        population.contests[rows, slots] += 1
+
+
+def bernoulli_fixed_point(
+    win_rate: NDArray[np.floating], *, rate_up: float, rate_down: float
+) -> NDArray[np.float64]:
+    """Where superiority settles when contests are won at ``win_rate``: p a+ / (p a+ + (1 - p) a-)."""
+    p = np.asarray(win_rate, dtype=np.float64)
+    gain, loss = p * rate_up, (1 - p) * rate_down
+    return np.divide(gain, gain + loss, out=p.copy(), where=gain + loss > 0)
+
+
+def expectile(
+    rewards: NDArray[np.floating], tau: float, *, tolerance: float = 1e-12, max_iterations: int = 200
+) -> float:
+    """The tau-expectile of a sample: the V with tau E(r - V)+ = (1 - tau) E(V - r)+ (Newey & Powell 1987, eq. 2.2)."""
+    rewards = np.asarray(rewards, dtype=np.float64)
+    if rewards.size == 0:
+        raise ValueError("the expectile of no rewards does not exist")
+    if not 0 < tau < 1:
+        raise ValueError(f"tau is {tau}, but it must be between 0 and 1")
+    value = float(rewards.mean())
+    for _ in range(max_iterations):
+        weight = np.where(rewards > value, tau, 1 - tau)
+        following = float((weight * rewards).sum() / weight.sum())
+        if abs(following - value) <= tolerance:
+            break
+        value = following
+    return following
+
+
+def win_rates(
+    population: Population, world: World, bodies: NDArray[np.int32] | None = None
+) -> NDArray[np.float64]:
+    """True standing [N, S]: the share of the other agents' bodies below the own on each dimension (ties half).
+
+    ``bodies`` is a sample of the others' bodies to compare with instead of all of them; nan in empty slots.
+    """
+    n = len(population)
+    others = population.body if bodies is None else bodies
+    rates = np.full((n, population.n_slots), np.nan)
+    chunk = max(1, 20_000_000 // (len(others) * population.n_sensors))
+    for start in range(0, n, chunk):
+        rows = np.arange(start, min(start + chunk, n))
+        own = levels(population, world, rows, population.body[rows, None])
+        against = levels(population, world, rows, np.broadcast_to(others, (len(rows), len(others))))
+        standing = 0.5 + 0.5 * np.sign(own.astype(np.float64) - against)
+        if bodies is None:
+            standing[np.arange(len(rows)), rows] = 0.0  # nobody meets itself
+        rates[rows] = standing.sum(axis=1) / (n - 1 if bodies is None else len(bodies))
+    rates[~population.held] = np.nan
+    return rates

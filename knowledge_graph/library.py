@@ -1,0 +1,346 @@
+"""The library: one map out of many views, with names, members and an append-only history.
+
+`Library.merge` takes views in and makes concepts of them; a concept keeps its id from merge to merge as long as it
+stays recognisable. `Library.graph` is the map as a networkx MultiDiGraph.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import networkx as nx
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from knowledge_graph.unify import Unified, Views, gcca, loadings_of
+
+RECOGNISED = 0.5
+"""|correlation| over the probe from which a concept of this merge is the one of an earlier merge."""
+
+MEMBER = 0.5
+"""|correlation| over the probe from which a dimension counts as a form of a concept."""
+
+RELATED = 0.2
+"""|congruence| of loadings from which two concepts are drawn as related."""
+
+N_EXEMPLARS = 5
+
+KIND_NAMES = {1: "raw", 2: "abstract"}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Concept:
+    """One shared dimension, as of the last merge.
+
+    ``loadings [D]`` describe it, ``weights [D]`` score an object on it; ``support`` is the share of agents who know it
+    times how reliably they do; ``members`` counts the dimensions merged into it; ``words`` its name first, then
+    other words of its members, with counts; ``strongest``/``weakest`` the probe objects at its two ends.
+    """
+
+    id: str
+    word: int
+    loadings: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    support: float
+    members: int
+    words: dict[int, int]
+    strongest: tuple[int, ...]
+    weakest: tuple[int, ...]
+    since: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Event:
+    """Something that happened to a concept: birth, retirement, or a merge round that it went through."""
+
+    step: int
+    kind: str
+    concept: str
+    parents: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Merge:
+    """What a merge tells the agents: for each of their dimensions a concept (or -1), its name, and the direction.
+
+    ``concept`` int32 [N, S], number of the concept in this merge; ``sign`` float32 [N, S], -1 where a dimension runs
+    against its concept; ``word`` int32 [K]; ``n_words`` how many words exist afterwards.
+    """
+
+    concept: NDArray[np.int32]
+    sign: NDArray[np.float32]
+    word: NDArray[np.int32]
+    n_words: int
+
+
+class Library:
+    """What the views of a society add up to.
+
+    Parameters
+    ----------
+    probe : int [P], the objects that everyone can point at
+    spell : how a word's number is written; by default "w17"
+    """
+
+    def __init__(self, *, probe: NDArray[np.integer], spell: Callable[[int], str] | None = None) -> None:
+        self.probe = np.asarray(probe)
+        self.spell = spell or _plain
+        self.history: list[Event] = []
+        self.rounds = 0
+        self.step = -1
+        self.unified: Unified | None = None
+        self.views: Views | None = None
+        self.membership: NDArray[np.int32] = np.zeros((0, 0), dtype=np.int32)
+        self._concepts: dict[str, Concept] = {}
+        self._born = 0
+
+    def merge(self, views: Views, features: NDArray[np.floating], *, step: int, n_words: int) -> Merge:
+        """Take views in; ``features [M, D]`` are the objects that anyone may look at (never the held-out ones)."""
+        unified = gcca(views, features)
+        ids, order, flip = self._recognise(unified)
+        unified = _arranged(unified, order, flip)
+        loadings = loadings_of(features, unified.weights)
+        membership = members(unified.correlation)
+        counts = word_counts(views.words, membership, unified.n_concepts)
+        words, n_words = self._name(ids, counts, n_words)
+        self._record(ids, step)
+        size = np.bincount(membership[membership >= 0], minlength=unified.n_concepts)
+        earlier = self._concepts
+        self._concepts = {}
+        for k, name in enumerate(ids):
+            ranked = np.argsort(unified.scores[:, k], kind="stable")
+            self._concepts[name] = Concept(
+                id=name,
+                word=words[k],
+                loadings=loadings[:, k],
+                weights=unified.weights[:, k],
+                scores=unified.scores[:, k],
+                support=float(unified.support[k]),
+                members=int(size[k]),
+                words=dict(sorted(counts[k].items(), key=lambda item: (-item[1], item[0]))),
+                strongest=tuple(int(i) for i in self.probe[ranked[: -N_EXEMPLARS - 1 : -1]]),
+                weakest=tuple(int(i) for i in self.probe[ranked[:N_EXEMPLARS]]),
+                since=earlier[name].since if name in earlier else step,
+            )
+        self.unified, self.views, self.membership = unified, views, membership
+        self.step, self.rounds = step, self.rounds + 1
+        at = np.maximum(membership, 0)
+        r = np.take_along_axis(unified.correlation, at[:, :, None].astype(np.intp), axis=2)[:, :, 0] if len(ids) else np.ones(membership.shape)
+        return Merge(
+            concept=membership,
+            sign=np.where((membership >= 0) & (r < 0), -1.0, 1.0).astype(np.float32),
+            word=np.array(words, dtype=np.int32),
+            n_words=n_words,
+        )
+
+    def concepts(self) -> list[Concept]:
+        """All present concepts, best supported first."""
+        return sorted(self._concepts.values(), key=lambda c: (-c.support, c.id))
+
+    def concept(self, name: str) -> Concept:
+        """The concept with this id; KeyError names those there are."""
+        if name not in self._concepts:
+            raise KeyError(f"no concept {name!r}; there are {', '.join(self._concepts) or 'none yet'}")
+        return self._concepts[name]
+
+    def __len__(self) -> int:
+        return len(self._concepts)
+
+    @property
+    def ids(self) -> list[str]:
+        """Ids of the present concepts in the order of the columns of `loadings` and `weights`."""
+        return list(self._concepts)
+
+    @property
+    def loadings(self) -> NDArray[np.float64]:
+        """float64 [D, K]: every feature regressed on the concepts."""
+        return _stacked([c.loadings for c in self._concepts.values()])
+
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        """float64 [D, K]: ``features @ weights`` are concept scores, as the agents would give them."""
+        return _stacked([c.weights for c in self._concepts.values()])
+
+    def transform(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Concept scores [M, K] of any objects ``[M, D]``, asked of the agents' own weights."""
+        return features.astype(np.float64) @ self.weights
+
+    def graph(self) -> nx.MultiDiGraph:
+        """The map: concepts, agents, their dimensions, words and exemplar objects, and how they hang together.
+
+        Nodes carry ``type``; edges carry ``type``: dimension -merged_into-> concept (sign, r, objects, round),
+        dimension -held_by-> agent, concept -named-> word (count), concept -exemplified_by-> object (end),
+        dimension -derived_from-> object (raw dimensions), concept -related-> concept (congruence).
+        """
+        graph = nx.MultiDiGraph(step=self.step, rounds=self.rounds)
+        for concept in self._concepts.values():
+            self._draw_concept(graph, concept)
+        self._draw_dimensions(graph)
+        self._draw_relations(graph)
+        return graph
+
+    def _recognise(self, unified: Unified) -> tuple[list[str], list[int], NDArray[np.float64]]:
+        """Ids for the new concepts, their order, and the sign of each (Hungarian on |correlation| to earlier ones)."""
+        k = unified.n_concepts
+        names: list[str | None] = [None] * k
+        flip = np.ones(k)
+        if self.unified is not None and self.unified.n_concepts and k:
+            r = unified.scores.T @ self.unified.scores / len(self.probe)
+            earlier = self.ids
+            for new, old in zip(*linear_sum_assignment(-np.abs(r)), strict=True):
+                if abs(r[new, old]) >= RECOGNISED:
+                    names[new] = earlier[old]
+                    flip[new] = np.sign(r[new, old])
+        for new in np.argsort(-unified.support, kind="stable"):
+            if names[new] is None:
+                self._born += 1
+                names[new] = f"c{self._born}"
+                # A new concept points where its weights are heavier, so that the sign does not depend on the solver.
+                flip[new] = -1.0 if (unified.weights[:, new] ** 3).sum() < 0 else 1.0
+        order = sorted(range(k), key=lambda i: int(str(names[i])[1:]))
+        return [str(names[i]) for i in order], order, flip[order]
+
+    def _name(self, ids: list[str], counts: list[dict[int, int]], n_words: int) -> tuple[list[int], int]:
+        """One word per concept: the one it has, else the most used among its members, else a new one."""
+        taken: set[int] = set()
+        words: list[int] = [-1] * len(ids)
+        for k, name in enumerate(ids):
+            if name in self._concepts:
+                words[k] = self._concepts[name].word
+                taken.add(words[k])
+        claims = sorted(
+            ((-count, k, word) for k, c in enumerate(counts) for word, count in c.items() if words[k] < 0)
+        )
+        for _, k, word in claims:
+            if words[k] < 0 and word not in taken:
+                words[k] = word
+                taken.add(word)
+        for k in range(len(ids)):
+            if words[k] < 0:
+                words[k] = n_words
+                n_words += 1
+        return words, n_words
+
+    def _record(self, ids: list[str], step: int) -> None:
+        for name in ids:
+            if name not in self._concepts:
+                self.history.append(Event(step=step, kind="birth", concept=name))
+        for name in self._concepts:
+            if name not in ids:
+                self.history.append(Event(step=step, kind="retirement", concept=name))
+
+    def _draw_concept(self, graph: nx.MultiDiGraph, concept: Concept) -> None:
+        graph.add_node(
+            concept.id,
+            type="concept",
+            label=self.spell(concept.word),
+            support=concept.support,
+            members=concept.members,
+            since=concept.since,
+        )
+        for word, count in [(concept.word, concept.words.get(concept.word, 0)), *concept.words.items()]:
+            node = f"w:{self.spell(word)}"
+            graph.add_node(node, type="word", label=self.spell(word), number=word)
+            if not graph.has_edge(concept.id, node):
+                graph.add_edge(concept.id, node, type="named", count=count, name=word == concept.word)
+        for end, objects in (("strongest", concept.strongest), ("weakest", concept.weakest)):
+            for obj in objects:
+                graph.add_node(f"o:{obj}", type="object", object=obj)
+                graph.add_edge(concept.id, f"o:{obj}", type="exemplified_by", end=end)
+
+    def _draw_dimensions(self, graph: nx.MultiDiGraph) -> None:
+        if self.views is None or self.unified is None:
+            return
+        views, ids = self.views, self.ids
+        for row, slot in zip(*np.nonzero(views.held), strict=True):
+            agent = f"a:{views.agent[row]}"
+            node = f"d:{views.agent[row]}.{slot}"
+            graph.add_node(agent, type="agent", agent=int(views.agent[row]))
+            graph.add_node(
+                node,
+                type="dimension",
+                kind=KIND_NAMES[int(views.kind[row, slot])],
+                slot=int(slot),
+                born=int(views.born[row, slot]),
+                superiority=round(float(views.score[row, slot]), 6),
+                words=[self.spell(int(w)) for w in views.words[row, slot] if w >= 0],
+            )
+            graph.add_edge(node, agent, type="held_by")
+            if views.exemplar[row, slot] >= 0:
+                obj = int(views.exemplar[row, slot])
+                graph.add_node(f"o:{obj}", type="object", object=obj)
+                graph.add_edge(node, f"o:{obj}", type="derived_from")
+            k = int(self.membership[row, slot])
+            if k >= 0:
+                r = float(self.unified.correlation[row, slot, k])
+                graph.add_edge(
+                    node,
+                    ids[k],
+                    type="merged_into",
+                    sign=1 if r >= 0 else -1,
+                    r=round(abs(r), 6),
+                    objects=len(self.probe),
+                    round=self.rounds,
+                )
+
+    def _draw_relations(self, graph: nx.MultiDiGraph) -> None:
+        loadings, ids = self.loadings, self.ids
+        norm = np.linalg.norm(loadings, axis=0)
+        unit = loadings / np.where(norm > 0, norm, 1.0)
+        alike = unit.T @ unit
+        for i in range(len(ids)):
+            for j in range(i + 1, len(ids)):
+                if abs(alike[i, j]) >= RELATED:
+                    graph.add_edge(ids[i], ids[j], type="related", congruence=round(float(alike[i, j]), 6))
+
+
+def members(correlation: NDArray[np.float32]) -> NDArray[np.int32]:
+    """The concept [N, S] that each dimension is a form of, -1 for none.
+
+    Its most correlated one, from `MEMBER` on; two dimensions of one agent are never forms of the same concept (the
+    one more correlated has it).
+    """
+    n, slots, k = correlation.shape
+    if k == 0:
+        return np.full((n, slots), -1, dtype=np.int32)
+    strength = np.abs(correlation)
+    best = strength.argmax(axis=2)
+    r = np.take_along_axis(strength, best[:, :, None], axis=2)[:, :, 0]
+    same = best[:, :, None] == best[:, None, :]
+    earlier = np.tri(slots, k=-1, dtype=bool)
+    stronger = same & ((r[:, None, :] > r[:, :, None]) | ((r[:, None, :] == r[:, :, None]) & earlier))
+    return np.where((r >= MEMBER) & ~stronger.any(axis=2), best, -1).astype(np.int32)
+
+
+def word_counts(
+    words: NDArray[np.int32], membership: NDArray[np.int32], n_concepts: int
+) -> list[dict[int, int]]:
+    """For each concept, how many of its member dimensions have each word."""
+    counts: list[dict[int, int]] = [{} for _ in range(n_concepts)]
+    rows, slots, places = np.nonzero((words >= 0) & (membership >= 0)[:, :, None])
+    pairs = np.stack([membership[rows, slots], words[rows, slots, places]], axis=1)
+    for (k, word), count in zip(*np.unique(pairs, axis=0, return_counts=True), strict=True):
+        counts[int(k)][int(word)] = int(count)
+    return counts
+
+
+def _arranged(unified: Unified, order: list[int], flip: NDArray[np.float64]) -> Unified:
+    return dataclasses.replace(
+        unified,
+        scores=unified.scores[:, order] * flip,
+        weights=unified.weights[:, order] * flip,
+        correlation=unified.correlation[:, :, order] * flip.astype(np.float32),
+        support=unified.support[order],
+    )
+
+
+def _stacked(columns: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    return np.stack(columns, axis=1) if columns else np.zeros((0, 0))
+
+
+def _plain(word: int) -> str:
+    return f"w{word}"
