@@ -109,12 +109,11 @@ def talk_credits(
     ``usual`` is the agent's usual success, ``with_dimension`` that along the dimension used, ``with_partner`` the
     partner's usual success and ``everybody`` the society's.
     """
-    y = np.asarray(outcome, dtype=np.float64)
-    usual = np.asarray(usual, dtype=np.float64)
+    y, base = np.asarray(outcome, dtype=np.float64), np.asarray(usual, dtype=np.float64)
     one = np.ones_like(y)
-    own = shapley_linear(one, with_dimension, usual)
+    own = shapley_linear(one, with_dimension, base)
     others = shapley_linear(one, with_partner, np.full_like(y, everybody))
-    return Credits(expectation=usual, own=own, others=others, luck=y - usual - own - others)
+    return Credits(expectation=base, own=own, others=others, luck=y - base - own - others)
 
 
 def biased(own: NDArray[np.float64], *, gain: float, loss: float) -> NDArray[np.float64]:
@@ -122,15 +121,15 @@ def biased(own: NDArray[np.float64], *, gain: float, loss: float) -> NDArray[np.
     return np.where(own > 0, gain * own, loss * own)
 
 
-def felt_reward(credits: Credits, config: SocietyConfig) -> NDArray[np.float64]:
+def felt_reward(credit: Credits, config: SocietyConfig) -> NDArray[np.float64]:
     """What superiority is fed, in [0, 1]: the expectation, the own part, and as much of the rest as one takes for it.
 
     With ``self_attribution`` 1 an agent takes the whole outcome for its own doing and the reward is the outcome; with
     0 it feels only what the exact split credits it with.
     """
-    own = biased(credits.own, gain=config.bias_gain, loss=config.bias_loss)
-    rest = credits.others + credits.luck
-    return np.clip(credits.expectation + own + config.self_attribution * rest, 0.0, 1.0)
+    own = biased(credit.own, gain=config.bias_gain, loss=config.bias_loss)
+    rest = credit.others + credit.luck
+    return np.clip(credit.expectation + own + config.self_attribution * rest, 0.0, 1.0)
 
 
 def attribute(
@@ -146,17 +145,17 @@ def attribute(
     outcome, own, others = np.zeros((3, len(rows)))
     if weights["talk"] > 0:
         y = experience.outcomes["talk"]
-        credits = talk_credits(
+        credit = talk_credits(
             usual=population.success[rows],
             with_dimension=population.understood[rows, slots],
             with_partner=population.success[partners],
             everybody=float(population.success.mean(dtype=np.float64)),
             outcome=y,
         )
-        felt["talk"] = felt_reward(credits, config)
+        felt["talk"] = felt_reward(credit, config)
         outcome += weights["talk"] * y
-        own += weights["talk"] * credits.own
-        others += weights["talk"] * credits.others
+        own += weights["talk"] * credit.own
+        others += weights["talk"] * credit.others
     if weights["comparison"] > 0 and "comparison" in experience.outcomes:
         y = experience.outcomes["comparison"]
         p, q = expected_standings(population, world, rows, slots, partners)
@@ -187,11 +186,13 @@ def expected_standings(
     height = levels(population, world, rows, objects)[np.arange(len(rows)), :, slots].astype(np.float64)
     count = there.sum(axis=1)
 
-    def share_below(body: NDArray[np.float64]) -> NDArray[np.float64]:
-        above = (0.5 + 0.5 * np.sign(body[:, None] - height[:, 2:])) * there
+    def share_below(place: int) -> NDArray[np.float64]:
+        # An object is level with itself: rounding may depend on its place in the product that gave the levels.
+        another = objects[:, 2:] != objects[:, place, None]
+        above = (0.5 + 0.5 * another * np.sign(height[:, place, None] - height[:, 2:])) * there
         return np.divide(above.sum(axis=1), count, out=np.full(len(rows), 0.5), where=count > 0)
 
-    return share_below(height[:, 0]), share_below(height[:, 1])
+    return share_below(0), share_below(1)
 
 
 @dataclasses.dataclass(kw_only=True)

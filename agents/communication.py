@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from agents.config import SocietyConfig
 from agents.meeting import Meeting
 from agents.perception import levels
-from agents.population import NEUTRAL, NOTHING, Population
+from agents.population import NOTHING, Population
 from agents.world import World
 
 MEMORY_OF_SUCCESS = 0.05
@@ -87,11 +87,12 @@ def _language_game(
 
     # The speaker: which dimension, which word.
     shared = understood_words(population.words[speaker], lexicon)
-    slot = choose_dimension(spoken, meeting.topic, population.held[speaker], shared.any(axis=2) & config.audience)
+    shared &= config.audience
+    slot = choose_dimension(spoken, meeting.topic, population.held[speaker], np.asarray(shared.any(axis=2)))
     mute = slot < 0
     own = population.words[speaker, slot]
     common = shared[pairs, slot]
-    candidates = np.where((common.any(axis=1) & config.audience)[:, None], common, own >= 0)
+    candidates = np.where(common.any(axis=1, keepdims=True), common, own >= 0)
     word = pick_word(own, candidates, choice)
     coined = (word < 0) & ~mute
     word[coined] = n_words + np.arange(coined.sum())
@@ -143,8 +144,7 @@ def _gesture_game(
     slot = choose_dimension(spoken, meeting.topic, population.held[speaker], nobody)
     shown = levels(population, world, speaker, pointed)[pairs, :, slot]
     r = agreement(shown, levels(population, world, hearer, pointed))
-    r[~population.held[hearer]] = 0.0
-    meaning = np.abs(r).argmax(axis=1)
+    meaning = np.where(population.held[hearer], np.abs(r), -1.0).argmax(axis=1)
     direction = np.where(r[pairs, meaning] < 0, -1.0, 1.0)
     known = population.held[hearer].any(axis=1) & (slot >= 0)
     gesture = spoken[pairs, meeting.topic, slot]
@@ -194,7 +194,7 @@ def choose_dimension(
     margin = gap.min(axis=1)
     margin[~held] = -1.0
     allowed = preferred & held
-    margin[allowed.any(axis=1)[:, None] & ~allowed] = -1.0
+    margin[allowed.any(axis=1, keepdims=True) & ~allowed] = -1.0
     return np.where(held.any(axis=1), margin.argmax(axis=1), NOTHING)
 
 
@@ -233,7 +233,7 @@ def _line_up(
     A dimension without a name has no direction yet and turns round if that agrees better; a named one keeps its own.
     """
     r = agreement(demonstrated, levels(population, world, rows, shown))
-    named = (population.words[rows] >= 0).any(axis=2)
+    named = np.asarray((population.words[rows] >= 0).any(axis=2))
     fit = np.where(named, r, np.abs(r))
     fit[~population.held[rows]] = -np.inf
     slot = fit.argmax(axis=1)
@@ -243,9 +243,13 @@ def _line_up(
 
 
 def turn_round(population: Population, rows: NDArray[np.intp], slots: NDArray[np.intp]) -> None:
-    """Reverse the direction of dimensions. Feelings start anew: gains and losses were not learned at one rate."""
+    """Reverse the direction of dimensions (a slot of each row).
+
+    What was felt along the old direction says little about the new one, as gains and losses are not learned at one
+    rate: so it is felt as the agent feels in general, like a new dimension.
+    """
     population.loading[rows, slots] *= -1
-    population.score[rows, slots] = NEUTRAL
+    population.score[rows, slots] = population.self_esteem(rows)
     population.contests[rows, slots] = 0
 
 

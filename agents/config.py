@@ -52,7 +52,7 @@ class SocietyConfig:
     reward_prediction: float = 0.0
     """Weight of the share of the topic's variance that the dimension explains."""
     self_attribution: float = 1.0
-    """How much of the part of others and of luck in an outcome an agent credits to itself: 1 is everything, 0 nothing."""
+    """How much of what is due to others and to luck an agent credits to itself: 1 is everything, 0 nothing."""
     bias_gain: float = 1.0
     """Self-serving bias: multiplies the own share of gains."""
     bias_loss: float = 1.0
@@ -78,15 +78,13 @@ class SocietyConfig:
     feel_interval: int = 1
     discovery_interval: int = 10
     selection_interval: int = 10
-    merge_interval: int = 50
+    merge_interval: int = 25
     library_word: bool = True
     """Whether agents take the library's word (name and direction) for their dimensions at each merge."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.dimensions <= MAX_DIMENSIONS:
-            raise InputError(
-                f"dimensions is {self.dimensions}, but a view holds 1 to {MAX_DIMENSIONS} dimensions"
-            )
+            raise InputError(f"dimensions is {self.dimensions}, but a view holds 1 to {MAX_DIMENSIONS} dimensions")
         for name, least in (
             ("agents", 2),
             ("memory", 2),

@@ -35,9 +35,7 @@ def views_of(population: Population, world: World, rows: NDArray[np.intp]) -> Vi
     )
 
 
-def take_the_librarys_word(
-    population: Population, rows: NDArray[np.intp], merge: Merge
-) -> None:
+def take_the_librarys_word(population: Population, rows: NDArray[np.intp], merge: Merge) -> None:
     """Dimensions that are forms of a concept take over its name and direction.
 
     A word that names a concept is dropped by every dimension that is no form of it. What a dimension weighs stays its

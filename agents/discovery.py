@@ -53,9 +53,7 @@ def discover(
     return found
 
 
-def correlations(
-    world: World, population: Population, rows: NDArray[np.intp]
-) -> tuple[Correlations, NDArray[np.intp]]:
+def correlations(world: World, population: Population, rows: NDArray[np.intp]) -> tuple[Correlations, NDArray[np.intp]]:
     """Correlations [n, m, m] of the sensed features over the remembered objects, and how many those are [n].
 
     A feature that never varied in an agent's experience correlates with nothing (and 1 with itself).
@@ -72,9 +70,7 @@ def correlations(
     # A float32 second moment cannot tell a smaller variance from rounding.
     varies = variance > 1e-5
     sd = np.sqrt(np.where(varies, variance, 1.0))
-    corr = np.where(
-        varies[:, :, None] & varies[:, None, :], covariance / (sd[:, :, None] * sd[:, None, :]), 0.0
-    )
+    corr = np.where(varies[:, :, None] & varies[:, None, :], covariance / (sd[:, :, None] * sd[:, None, :]), 0.0)
     np.einsum("nii->ni", corr)[...] = 1.0
     return corr, count
 
@@ -93,9 +89,7 @@ def null_eigenvalues(n_objects: int, n_variables: int) -> tuple[float, ...]:
     return tuple(np.quantile(values, NULL_QUANTILE, axis=0).tolist())
 
 
-def parallel_analysis(
-    eigenvalues: NDArray[np.float64], count: NDArray[np.intp], limit: int
-) -> NDArray[np.intp]:
+def parallel_analysis(eigenvalues: NDArray[np.float64], count: NDArray[np.intp], limit: int) -> NDArray[np.intp]:
     """How many leading eigenvalues [n, m] (largest first) exceed those of noise, per matrix, at most ``limit``.
 
     A memory of fewer objects than sensors says nothing yet: 0.
@@ -188,7 +182,8 @@ def minres(
 
 def factor_analysis(corr: NDArray[np.float64], n_factors: int) -> NDArray[np.float64]:
     """Varimax-rotated minimum-residual loadings [m, n_factors] of one correlation matrix, by factor-analyzer."""
-    from factor_analyzer import FactorAnalyzer
+    # Imported where it is used: no society needs it, and it takes a while to load.
+    from agents.factor_analyzer_adapter import FactorAnalyzer
 
     model = FactorAnalyzer(
         n_factors=n_factors,
@@ -239,7 +234,9 @@ def _accommodate(
         these = np.flatnonzero(n_proposed > place)
         if len(these) == 0:
             break
-        arrived += _accommodate_one(population, rows[these], corr[these], proposals[these, place], refreshed, these, step)
+        arrived += _accommodate_one(
+            population, rows[these], corr[these], proposals[these, place], refreshed, these, step
+        )
     return arrived
 
 
@@ -268,7 +265,7 @@ def _accommodate_one(
     value[population.kind[rows] == EMPTY] = -1.0
     value[refreshed[these]] = np.inf
     weakest = value.argmin(axis=1)
-    # What the newcomer would be worth in the place of the weakest, at neutral superiority.
+    # What the newcomer would be worth in the place of the weakest; untested, it is valued neither high nor low.
     rivals = population.loading[rows].copy()
     rivals[everyone, weakest] = proposal
     worth = NEUTRAL * unique_variance(corr, rivals)[everyone, weakest]

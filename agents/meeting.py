@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Meeting:
-    """B pairs: ``speaker``, ``hearer`` int [B] (rows), ``scene`` int32 [B, C] (objects), ``topic`` int [B] (place in it)."""
+    """B pairs: rows ``speaker``, ``hearer`` int [B], objects ``scene`` int32 [B, C], ``topic`` int [B]."""
 
     speaker: NDArray[np.intp]
     hearer: NDArray[np.intp]
@@ -142,9 +142,7 @@ def matching(
     return ends[:, 0], ends[:, 1]
 
 
-def scenes(
-    objects: NDArray[np.int32], n_scenes: int, candidates: int, rng: np.random.Generator
-) -> NDArray[np.int32]:
+def scenes(objects: NDArray[np.int32], n_scenes: int, candidates: int, rng: np.random.Generator) -> NDArray[np.int32]:
     """int32 [n_scenes, candidates]: distinct random objects in each scene (Floyd's algorithm, a column at a time)."""
     n = len(objects)
     chosen = np.empty((n_scenes, candidates), dtype=np.intp)

@@ -26,9 +26,7 @@ def perceive(
         population.n_seen[rows] = count + 1
 
 
-def sense(
-    features: NDArray[np.float32], objects: NDArray[np.int32], sensor: NDArray[np.int32]
-) -> NDArray[np.float32]:
+def sense(features: NDArray[np.float32], objects: NDArray[np.int32], sensor: NDArray[np.int32]) -> NDArray[np.float32]:
     """float32 [n, C, m]: ``objects [n, C]`` as seen through ``sensor [n, m]``."""
     return features[objects[:, :, None], sensor[:, None, :]]
 

@@ -7,6 +7,7 @@ is the width of these arrays, so nothing can exceed it. Rows are reused; ids nev
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ NOTHING = -1
 """No object, no word, no concept, no parent."""
 
 NEUTRAL = 0.5
-"""Superiority of a dimension that has not been in a contest yet: neither above nor below."""
+"""Superiority of an agent that has not been in a contest yet: neither above nor below."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -85,12 +86,19 @@ class Population:
     def bytes_per_agent(self) -> float:
         return sum(column.nbytes for column in self.columns().values()) / max(len(self), 1)
 
-    def columns(self) -> dict[str, NDArray[np.generic]]:
+    def columns(self) -> dict[str, NDArray[Any]]:
         """The columns by name, not copied."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     def copy(self) -> Population:
         return Population(**{name: column.copy() for name, column in self.columns().items()})
+
+    def self_esteem(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Mean superiority [n] over the dimensions held; neutral for an agent without any."""
+        held = self.held[rows]
+        count = held.sum(axis=1)
+        total = np.where(held, self.score[rows], 0.0).sum(axis=1, dtype=np.float64)
+        return np.where(count > 0, total / np.maximum(count, 1), NEUTRAL).astype(np.float32)
 
     def clear(self, rows: NDArray[np.intp], slots: NDArray[np.intp]) -> None:
         """Empty the given slots (pairs of row and slot)."""
@@ -114,12 +122,16 @@ class Population:
         exemplar: NDArray[np.int32] | int,
         step: int,
     ) -> None:
-        """Put a new dimension, without words or history, into each given slot; ``loading`` is [n, m], unit norm."""
+        """Put a new dimension, without words or history, into a slot of each row; ``loading`` is [n, m], unit norm.
+
+        It is felt as the agent feels in general, until contests tell.
+        """
+        esteem = self.self_esteem(rows)
         self.clear(rows, slots)
         self.loading[rows, slots] = loading
         self.kind[rows, slots] = kind
         self.exemplar[rows, slots] = exemplar
-        self.score[rows, slots] = NEUTRAL
+        self.score[rows, slots] = esteem
         self.born[rows, slots] = step
         self.understood[rows, slots] = self.success[rows]
 
@@ -203,7 +215,5 @@ def n_sensors(config: SocietyConfig, world: World) -> int:
 def distinct(rng: np.random.Generator, n: int, m: int, high: int) -> NDArray[np.int32]:
     """int32 [n, m]: in each row m distinct numbers under ``high``, in random order."""
     # Chunks keep the [n, high] random keys within memory when n is a million.
-    chunks = [
-        np.argsort(rng.random((min(4096, n - start), high)), axis=1)[:, :m] for start in range(0, n, 4096)
-    ]
+    chunks = [np.argsort(rng.random((min(4096, n - start), high)), axis=1)[:, :m] for start in range(0, n, 4096)]
     return np.concatenate(chunks).astype(np.int32) if chunks else np.zeros((0, m), dtype=np.int32)

@@ -40,10 +40,8 @@ def fitness(population: Population) -> NDArray[np.float64]:
 
     An agent without dimensions has fitness 0.
     """
-    held = population.held
-    count = held.sum(axis=1)
-    mean = np.where(held, population.score, 0.0).sum(axis=1, dtype=np.float64) / np.maximum(count, 1)
-    return mean * population.success
+    esteem = population.self_esteem(np.arange(len(population)))
+    return np.where(population.held.any(axis=1), esteem, 0.0) * population.success
 
 
 def select_agents(
@@ -76,9 +74,7 @@ def select_agents(
     return record
 
 
-def tournament(
-    worth: NDArray[np.floating], n_winners: int, size: int, rng: np.random.Generator
-) -> NDArray[np.intp]:
+def tournament(worth: NDArray[np.floating], n_winners: int, size: int, rng: np.random.Generator) -> NDArray[np.intp]:
     """Winners of tournaments among ``size`` entrants drawn with replacement: the fittest entrant wins.
 
     With rank 1 the least fit of N, P(rank i wins) = (i^k - (i - 1)^k) / N^k. Equal fitness is ranked by a random
@@ -105,11 +101,23 @@ def bear(
     It inherits body, sensors, dimensions, words and feelings, mutated: with the chance ``mutation`` it is another
     body, whose feelings start anew, and that share of its sensors is drawn anew. It has its own childhood.
     """
-    for name in ("body", "sensor", "loading", "kind", "exemplar", "words", "concept", "score", "contests", "success", "understood"):
+    for name in (
+        "body",
+        "sensor",
+        "loading",
+        "kind",
+        "exemplar",
+        "words",
+        "concept",
+        "score",
+        "contests",
+        "success",
+        "understood",
+    ):
         column = getattr(population, name)
         column[rows] = column[parents]
-    population.id[rows] = ids
     population.parent[rows] = population.id[parents]
+    population.id[rows] = ids
     population.birth[rows] = step
     held = population.held[rows]
     population.born[rows] = np.where(held, step, NOTHING)

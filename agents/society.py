@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any, NoReturn
 
 import mesa
 import networkx as nx
 import numpy as np
-from numpy.typing import NDArray
 
+from agents.agent import KEPT_BY_SELECTION, Agent
 from agents.attribution import Ledger, attribute
 from agents.communication import Talk, spelled, talk
 from agents.config import SocietyConfig
@@ -51,26 +52,49 @@ class Society(mesa.Model):  # type: ignore[misc]
     graph : who can meet whom (nodes 0 .. agents - 1); by default anyone can meet anyone
     """
 
-    def __init__(
-        self, world: World, config: SocietyConfig, *, seed: int, graph: nx.Graph | None = None
-    ) -> None:
+    def __init__(self, world: World, config: SocietyConfig, *, seed: int, graph: nx.Graph | None = None) -> None:
         if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
             raise InputError(f"seed is {seed!r}, but it must be an int of at least 0")
         super().__init__(seed=seed)
+        # Mesa's registers of agents would stay empty; whoever asks for them shall hear so.
+        del self._agents, self._agents_by_type, self._all_agents
         _check_fit(world, config)
-        self.world, self.config = world, config
+        self.world, self.config, self.seed = world, config, seed
         self.edges = None if graph is None else edges_of(graph, config.agents)
         self.population: Population = found(world, config, self.rng)
         self.library = Library(probe=world.probe, spell=spelled)
         self.counters = Counters(next_id=config.agents)
         self.ledger = Ledger()
         self.deaths: list[tuple[int, Deaths]] = []
+        self.positions: dict[int, Any] = {}  # by id, of those whom somebody placed in a Mesa space
         self.last_talk: Talk | None = None
 
     @property
     def agents(self) -> RowSet:
         """All agents, as a Mesa AgentSet over the rows of the population."""
         return RowSet(self)
+
+    @property
+    def agents_by_type(self) -> dict[type[Agent], RowSet]:
+        """Mesa's grouping: there is one type of agent."""
+        return {Agent: self.agents}
+
+    @property
+    def agent_types(self) -> list[type[Agent]]:
+        """Mesa's list of types: `Agent` alone."""
+        return [Agent]
+
+    def register_agent(self, agent: mesa.Agent) -> NoReturn:
+        """Refuse: nobody can be put into a society."""
+        raise RuntimeError(KEPT_BY_SELECTION.format("registered"))
+
+    def deregister_agent(self, agent: mesa.Agent) -> NoReturn:
+        """Refuse: nobody can be taken out of a society."""
+        raise RuntimeError(KEPT_BY_SELECTION.format("removed"))
+
+    def remove_all_agents(self) -> NoReturn:
+        """Refuse: a society is never empty."""
+        raise RuntimeError(KEPT_BY_SELECTION.format("removed"))
 
     def step(self) -> None:
         """One tick: each phase in its turn, on the state that the phase before left."""
@@ -108,9 +132,7 @@ class Society(mesa.Model):  # type: ignore[misc]
 
     def meet_one(self, row: int) -> Meeting | None:
         """One agent meets one other (sequential activation); None for a hermit of the graph."""
-        return meet_one(
-            row, len(self.population), self.world.train, self.config.candidates, self.rng, self.edges
-        )
+        return meet_one(row, len(self.population), self.world.train, self.config.candidates, self.rng, self.edges)
 
     def perceive(self, meeting: Meeting) -> None:
         """Phase 2: both sides remember the scene."""
@@ -139,9 +161,7 @@ class Society(mesa.Model):  # type: ignore[misc]
     def discover(self) -> None:
         """Phase 7: attention shifts, abstract dimensions arise."""
         rows = np.arange(len(self.population))
-        self.counters.dims_discovered += discover(
-            self.population, rows, self.world, self.config, self.steps, self.rng
-        )
+        self.counters.dims_discovered += discover(self.population, rows, self.world, self.config, self.steps, self.rng)
 
     def select(self) -> None:
         """Phase 8: dimensions that do not pay are dropped; the least fit agents die and the fittest have heirs."""

@@ -28,7 +28,9 @@ def compare(population: Population, world: World, experience: Experience, config
     rows, slots = experience.rows, experience.slots
     bodies = np.stack([population.body[rows], population.body[experience.partners]], axis=1)
     height = levels(population, world, rows, bodies)[np.arange(len(rows)), :, slots].astype(np.float64)
-    outcomes = dict(experience.outcomes, comparison=0.5 + 0.5 * np.sign(height[:, 0] - height[:, 1]))
+    # An object is level with itself: rounding may depend on its place in the product that gave the levels.
+    another = bodies[:, 0] != bodies[:, 1]
+    outcomes = dict(experience.outcomes, comparison=0.5 + 0.5 * another * np.sign(height[:, 0] - height[:, 1]))
     if config.reward_prediction > 0:
         sensed = sense(world.features, experience.topic[:, None], population.sensor[rows])[:, 0]
         level = np.einsum("nm,nm->n", sensed, population.loading[rows, slots], dtype=np.float64)
@@ -71,9 +73,7 @@ def feel(population: Population, experience: Experience, config: SocietyConfig) 
         population.contests[rows, slots] += 1
 
 
-def bernoulli_fixed_point(
-    win_rate: NDArray[np.floating], *, rate_up: float, rate_down: float
-) -> NDArray[np.float64]:
+def bernoulli_fixed_point(win_rate: NDArray[np.floating], *, rate_up: float, rate_down: float) -> NDArray[np.float64]:
     """Where superiority settles when contests are won at ``win_rate``: p a+ / (p a+ + (1 - p) a-)."""
     p = np.asarray(win_rate, dtype=np.float64)
     gain, loss = p * rate_up, (1 - p) * rate_down
@@ -99,9 +99,7 @@ def expectile(
     return following
 
 
-def win_rates(
-    population: Population, world: World, bodies: NDArray[np.int32] | None = None
-) -> NDArray[np.float64]:
+def win_rates(population: Population, world: World, bodies: NDArray[np.int32] | None = None) -> NDArray[np.float64]:
     """True standing [N, S]: the share of the other agents' bodies below the own on each dimension (ties half).
 
     ``bodies`` is a sample of the others' bodies to compare with instead of all of them; nan in empty slots.
@@ -114,7 +112,8 @@ def win_rates(
         rows = np.arange(start, min(start + chunk, n))
         own = levels(population, world, rows, population.body[rows, None])
         against = levels(population, world, rows, np.broadcast_to(others, (len(rows), len(others))))
-        standing = 0.5 + 0.5 * np.sign(own.astype(np.float64) - against)
+        another = population.body[rows, None] != others
+        standing = 0.5 + 0.5 * another[:, :, None] * np.sign(own.astype(np.float64) - against)
         if bodies is None:
             standing[np.arange(len(rows)), rows] = 0.0  # nobody meets itself
         rates[rows] = standing.sum(axis=1) / (n - 1 if bodies is None else len(bodies))

@@ -105,9 +105,7 @@ def planted(
     explain the share ``communality`` of every feature's variance, and independent Gaussian noise the rest.
     """
     if not 1 <= factors <= features:
-        raise InputError(
-            f"planted_factors is {factors}, but it must be from 1 to the number of features ({features})"
-        )
+        raise InputError(f"planted_factors is {factors}, but it must be from 1 to the number of features ({features})")
     if not 0 < communality <= 1:
         raise InputError(f"planted_communality is {communality}, but it must be above 0 and at most 1")
     rng = np.random.default_rng([seed, 0x5EED])
@@ -277,7 +275,11 @@ def _read_table(path: Path, label: str | None) -> _Contents:
 
     try:
         frame = pd.read_csv(path) if path.suffix.lower() == ".csv" else pd.read_parquet(path)
-    except (OSError, ValueError, UnicodeDecodeError) as error:  # pandas' and pyarrow's parse errors are ValueErrors
+    except (
+        OSError,
+        ValueError,
+        UnicodeDecodeError,
+    ) as error:  # pandas' and pyarrow's parse errors are ValueErrors
         raise InputError(f"{path} cannot be read as a {path.suffix} table: {_first_line(error)}") from error
     if label is None:
         label = next((str(c) for c in frame.columns if str(c).lower() in ("label", "labels")), None)
@@ -291,7 +293,9 @@ def _read_table(path: Path, label: str | None) -> _Contents:
                 f"{path}: column {str(name)!r} is not numeric (it has {str(value)!r}); remove it or give it as --label"
             )
     if frame.shape[0] == 0 or frame.shape[1] == 0:
-        raise InputError(f"{path} has {frame.shape[0]} rows and {frame.shape[1]} numeric columns; it needs some of both")
+        raise InputError(
+            f"{path} has {frame.shape[0]} rows and {frame.shape[1]} numeric columns; it needs some of both"
+        )
     if column is not None and bool(column.isna().any()):
         raise InputError(f"{path}: the label of row {int(column.isna().to_numpy().argmax()) + 1} is missing")
     raw_labels = None if column is None else column.to_numpy()
@@ -307,7 +311,11 @@ def _read_table(path: Path, label: str | None) -> _Contents:
 
 
 def _labels(
-    values: NDArray[np.generic] | None, n_objects: int, names: NDArray[np.generic] | None, path: Path, key: str
+    values: NDArray[np.generic] | None,
+    n_objects: int,
+    names: NDArray[np.generic] | None,
+    path: Path,
+    key: str,
 ) -> tuple[NDArray[np.int64] | None, tuple[str, ...]]:
     """Labels as indices into their names; with ``names`` given the values already are such indices."""
     if values is None:
@@ -324,7 +332,9 @@ def _labels(
 
 def _column(values: NDArray[np.generic], n_objects: int, path: Path, key: str) -> NDArray[np.generic]:
     if values.shape != (n_objects,):
-        raise InputError(f"{path}: {key!r} has shape {values.shape}, but it must be one value for each of {n_objects} objects")
+        raise InputError(
+            f"{path}: {key!r} has shape {values.shape}, but it must be one value for each of {n_objects} objects"
+        )
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise InputError(f"{path}: {key!r} has a missing or infinite value")
     return values
@@ -335,7 +345,7 @@ def _check_finite(features: NDArray[np.float64], names: Sequence[str], path: Pat
     if bad.any():
         row, column = (int(i) for i in np.argwhere(bad)[0])
         raise InputError(
-            f"{path}: row {row + 1} of feature {names[column]!r} is {features[row, column]}, but every value must be finite"
+            f"{path}: feature {names[column]!r} is {features[row, column]} in row {row + 1}, but it must be finite"
         )
 
 

@@ -1,0 +1,1 @@
+"""What people run: programs that live societies and measure them."""

@@ -7,7 +7,7 @@ stays recognisable. `Library.graph` is the map as a networkx MultiDiGraph.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import networkx as nx
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from knowledge_graph.unify import Unified, Views, gcca, loadings_of
+from knowledge_graph.unify import Unified, Views, gcca, loadings_of, metric_of
 
 RECOGNISED = 0.5
 """|correlation| over the probe from which a concept of this merge is the one of an earlier merge."""
@@ -55,12 +55,11 @@ class Concept:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Event:
-    """Something that happened to a concept: birth, retirement, or a merge round that it went through."""
+    """Something that happened to a concept: its birth or its retirement, at a step."""
 
     step: int
     kind: str
     concept: str
-    parents: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -92,82 +91,86 @@ class Library:
         self.history: list[Event] = []
         self.rounds = 0
         self.step = -1
+        self.ids: list[str] = []
         self.unified: Unified | None = None
         self.views: Views | None = None
         self.membership: NDArray[np.int32] = np.zeros((0, 0), dtype=np.int32)
-        self._concepts: dict[str, Concept] = {}
-        self._born = 0
+        self.loadings: NDArray[np.float64] = np.zeros((0, 0))
+        self._names: dict[str, int] = {}
+        self._since: dict[str, int] = {}
 
     def merge(self, views: Views, features: NDArray[np.floating], *, step: int, n_words: int) -> Merge:
-        """Take views in; ``features [M, D]`` are the objects that anyone may look at (never the held-out ones)."""
+        """Take views in, and tell what became of them.
+
+        Parameters
+        ----------
+        views : levels on the probe, in the order of ``probe``
+        features : [M, D], the objects that anyone may look at (never the held-out ones)
+        step : when this is
+        n_words : how many words exist; names that the library has to coin are numbered from here
+        """
         unified = gcca(views, features)
-        ids, order, flip = self._recognise(unified)
+        ids, order, flip = self._recognise(unified, step)
         unified = _arranged(unified, order, flip)
-        loadings = loadings_of(features, unified.weights)
         membership = members(unified.correlation)
-        counts = word_counts(views.words, membership, unified.n_concepts)
-        words, n_words = self._name(ids, counts, n_words)
-        self._record(ids, step)
-        size = np.bincount(membership[membership >= 0], minlength=unified.n_concepts)
-        earlier = self._concepts
-        self._concepts = {}
-        for k, name in enumerate(ids):
-            ranked = np.argsort(unified.scores[:, k], kind="stable")
-            self._concepts[name] = Concept(
-                id=name,
-                word=words[k],
-                loadings=loadings[:, k],
-                weights=unified.weights[:, k],
-                scores=unified.scores[:, k],
-                support=float(unified.support[k]),
-                members=int(size[k]),
-                words=dict(sorted(counts[k].items(), key=lambda item: (-item[1], item[0]))),
-                strongest=tuple(int(i) for i in self.probe[ranked[: -N_EXEMPLARS - 1 : -1]]),
-                weakest=tuple(int(i) for i in self.probe[ranked[:N_EXEMPLARS]]),
-                since=earlier[name].since if name in earlier else step,
-            )
-        self.unified, self.views, self.membership = unified, views, membership
+        n_words = self._name(ids, word_counts(views.words, membership, len(ids)), n_words)
+        self.ids, self.unified, self.views, self.membership = ids, unified, views, membership
+        self.loadings = loadings_of(features, unified.weights)
         self.step, self.rounds = step, self.rounds + 1
-        at = np.maximum(membership, 0)
-        r = np.take_along_axis(unified.correlation, at[:, :, None].astype(np.intp), axis=2)[:, :, 0] if len(ids) else np.ones(membership.shape)
         return Merge(
             concept=membership,
-            sign=np.where((membership >= 0) & (r < 0), -1.0, 1.0).astype(np.float32),
-            word=np.array(words, dtype=np.int32),
+            sign=np.where(self._member_correlation() < 0, -1.0, 1.0).astype(np.float32),
+            word=np.array([self._names[name] for name in ids], dtype=np.int32),
             n_words=n_words,
         )
 
     def concepts(self) -> list[Concept]:
         """All present concepts, best supported first."""
-        return sorted(self._concepts.values(), key=lambda c: (-c.support, c.id))
+        if self.unified is None or self.views is None:
+            return []
+        size = np.bincount(self.membership[self.membership >= 0], minlength=len(self.ids))
+        counts = word_counts(self.views.words, self.membership, len(self.ids))
+        found = []
+        for k, name in enumerate(self.ids):
+            ranked = self.probe[np.argsort(self.unified.scores[:, k], kind="stable")].tolist()
+            found.append(
+                Concept(
+                    id=name,
+                    word=self._names[name],
+                    loadings=self.loadings[:, k],
+                    weights=self.unified.weights[:, k],
+                    scores=self.unified.scores[:, k],
+                    support=float(self.unified.support[k]),
+                    members=int(size[k]),
+                    words=dict(sorted(counts[k].items(), key=lambda item: (-item[1], item[0]))),
+                    strongest=tuple(ranked[: -N_EXEMPLARS - 1 : -1]),
+                    weakest=tuple(ranked[:N_EXEMPLARS]),
+                    since=self._since[name],
+                )
+            )
+        return sorted(found, key=lambda c: (-c.support, c.id))
 
     def concept(self, name: str) -> Concept:
         """The concept with this id; KeyError names those there are."""
-        if name not in self._concepts:
-            raise KeyError(f"no concept {name!r}; there are {', '.join(self._concepts) or 'none yet'}")
-        return self._concepts[name]
+        if name not in self.ids:
+            raise KeyError(f"no concept {name!r}; there are {', '.join(self.ids) or 'none yet'}")
+        return next(concept for concept in self.concepts() if concept.id == name)
 
     def __len__(self) -> int:
-        return len(self._concepts)
-
-    @property
-    def ids(self) -> list[str]:
-        """Ids of the present concepts in the order of the columns of `loadings` and `weights`."""
-        return list(self._concepts)
-
-    @property
-    def loadings(self) -> NDArray[np.float64]:
-        """float64 [D, K]: every feature regressed on the concepts."""
-        return _stacked([c.loadings for c in self._concepts.values()])
+        return len(self.ids)
 
     @property
     def weights(self) -> NDArray[np.float64]:
         """float64 [D, K]: ``features @ weights`` are concept scores, as the agents would give them."""
-        return _stacked([c.weights for c in self._concepts.values()])
+        return np.zeros((0, 0)) if self.unified is None else self.unified.weights
 
     def transform(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
         """Concept scores [M, K] of any objects ``[M, D]``, asked of the agents' own weights."""
         return features.astype(np.float64) @ self.weights
+
+    def coordinates(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Concept scores [M, K] in the metric of the world: near means alike as far as the library can tell."""
+        return self.transform(features) @ metric_of(self.loadings)
 
     def graph(self) -> nx.MultiDiGraph:
         """The map: concepts, agents, their dimensions, words and exemplar objects, and how they hang together.
@@ -177,61 +180,97 @@ class Library:
         dimension -derived_from-> object (raw dimensions), concept -related-> concept (congruence).
         """
         graph = nx.MultiDiGraph(step=self.step, rounds=self.rounds)
-        for concept in self._concepts.values():
+        for concept in self.concepts():
             self._draw_concept(graph, concept)
         self._draw_dimensions(graph)
         self._draw_relations(graph)
         return graph
 
-    def _recognise(self, unified: Unified) -> tuple[list[str], list[int], NDArray[np.float64]]:
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Everything as plain arrays, for a checkpoint; `restored` is the way back."""
+        arrays: dict[str, NDArray[np.generic]] = {
+            "counts": np.array([self.rounds, self.step], dtype=np.int64),
+            "ids": np.array(self.ids, dtype=str),
+            "loadings": self.loadings,
+            "membership": self.membership,
+            "named": np.array(list(self._names), dtype=str),
+            "names": np.array(list(self._names.values()), dtype=np.int64),
+            "since": np.array([self._since[name] for name in self._names], dtype=np.int64),
+            "history": np.array([[e.step, e.kind, e.concept] for e in self.history], dtype=str),
+        }
+        for prefix, part in (("unified", self.unified), ("views", self.views)):
+            for field in dataclasses.fields(part) if part is not None else ():
+                arrays[f"{prefix}/{field.name}"] = np.asarray(getattr(part, field.name))
+        return arrays
+
+    @classmethod
+    def restored(
+        cls,
+        arrays: Mapping[str, NDArray[Any]],
+        *,
+        probe: NDArray[np.integer],
+        spell: Callable[[int], str] | None = None,
+    ) -> Library:
+        """A library from what `state` gave."""
+        library = cls(probe=probe, spell=spell)
+        library.rounds, library.step = (int(n) for n in arrays["counts"])
+        library.ids = arrays["ids"].tolist()
+        library.loadings, library.membership = arrays["loadings"], arrays["membership"]
+        library._names = dict(zip(arrays["named"].tolist(), arrays["names"].tolist(), strict=True))
+        library._since = dict(zip(arrays["named"].tolist(), arrays["since"].tolist(), strict=True))
+        library.history = [Event(step=int(row[0]), kind=row[1], concept=row[2]) for row in arrays["history"].tolist()]
+        if library.rounds:
+            unified: dict[str, Any] = {f.name: arrays[f"unified/{f.name}"] for f in dataclasses.fields(Unified)}
+            unified["edge"] = float(unified["edge"])
+            library.unified = Unified(**unified)
+            library.views = Views(**{f.name: arrays[f"views/{f.name}"] for f in dataclasses.fields(Views)})
+        return library
+
+    def _recognise(self, unified: Unified, step: int) -> tuple[list[str], list[int], NDArray[np.float64]]:
         """Ids for the new concepts, their order, and the sign of each (Hungarian on |correlation| to earlier ones)."""
         k = unified.n_concepts
-        names: list[str | None] = [None] * k
+        names: list[str] = [""] * k
         flip = np.ones(k)
-        if self.unified is not None and self.unified.n_concepts and k:
+        if self.unified is not None and self.ids and k:
             r = unified.scores.T @ self.unified.scores / len(self.probe)
-            earlier = self.ids
             for new, old in zip(*linear_sum_assignment(-np.abs(r)), strict=True):
                 if abs(r[new, old]) >= RECOGNISED:
-                    names[new] = earlier[old]
+                    names[new] = self.ids[old]
                     flip[new] = np.sign(r[new, old])
+        for gone in sorted(set(self.ids) - set(names), key=_number):
+            self.history.append(Event(step=step, kind="retirement", concept=gone))
         for new in np.argsort(-unified.support, kind="stable"):
-            if names[new] is None:
-                self._born += 1
-                names[new] = f"c{self._born}"
+            if not names[new]:
+                # Every concept there ever was is in the names, so numbers are never used twice.
+                names[new] = f"c{len(self._since) + 1}"
+                self._since[names[new]] = step
+                self.history.append(Event(step=step, kind="birth", concept=names[new]))
                 # A new concept points where its weights are heavier, so that the sign does not depend on the solver.
                 flip[new] = -1.0 if (unified.weights[:, new] ** 3).sum() < 0 else 1.0
-        order = sorted(range(k), key=lambda i: int(str(names[i])[1:]))
-        return [str(names[i]) for i in order], order, flip[order]
+        order = sorted(range(k), key=lambda i: _number(names[i]))
+        return [names[i] for i in order], order, flip[order]
 
-    def _name(self, ids: list[str], counts: list[dict[int, int]], n_words: int) -> tuple[list[int], int]:
+    def _name(self, ids: list[str], counts: list[dict[int, int]], n_words: int) -> int:
         """One word per concept: the one it has, else the most used among its members, else a new one."""
-        taken: set[int] = set()
-        words: list[int] = [-1] * len(ids)
-        for k, name in enumerate(ids):
-            if name in self._concepts:
-                words[k] = self._concepts[name].word
-                taken.add(words[k])
-        claims = sorted(
-            ((-count, k, word) for k, c in enumerate(counts) for word, count in c.items() if words[k] < 0)
-        )
+        taken = {self._names[name] for name in ids if name in self._names}
+        claims = sorted((-count, k, word) for k, found in enumerate(counts) for word, count in found.items())
         for _, k, word in claims:
-            if words[k] < 0 and word not in taken:
-                words[k] = word
+            if ids[k] not in self._names and word not in taken:
+                self._names[ids[k]] = word
                 taken.add(word)
-        for k in range(len(ids)):
-            if words[k] < 0:
-                words[k] = n_words
-                n_words += 1
-        return words, n_words
-
-    def _record(self, ids: list[str], step: int) -> None:
         for name in ids:
-            if name not in self._concepts:
-                self.history.append(Event(step=step, kind="birth", concept=name))
-        for name in self._concepts:
-            if name not in ids:
-                self.history.append(Event(step=step, kind="retirement", concept=name))
+            if name not in self._names:
+                self._names[name] = n_words
+                n_words += 1
+        return n_words
+
+    def _member_correlation(self) -> NDArray[np.float32]:
+        """Correlation [N, S] of every dimension with the concept that it is a form of; 0 for those of none."""
+        if self.unified is None or not self.ids:
+            return np.zeros(self.membership.shape, dtype=np.float32)
+        at = np.maximum(self.membership, 0)[:, :, None]
+        r = np.take_along_axis(self.unified.correlation, at, axis=2)[:, :, 0]
+        return np.where(self.membership >= 0, r, np.float32(0))
 
     def _draw_concept(self, graph: nx.MultiDiGraph, concept: Concept) -> None:
         graph.add_node(
@@ -253,9 +292,9 @@ class Library:
                 graph.add_edge(concept.id, f"o:{obj}", type="exemplified_by", end=end)
 
     def _draw_dimensions(self, graph: nx.MultiDiGraph) -> None:
-        if self.views is None or self.unified is None:
+        if self.views is None:
             return
-        views, ids = self.views, self.ids
+        views, ids, correlation = self.views, self.ids, self._member_correlation()
         for row, slot in zip(*np.nonzero(views.held), strict=True):
             agent = f"a:{views.agent[row]}"
             node = f"d:{views.agent[row]}.{slot}"
@@ -276,7 +315,7 @@ class Library:
                 graph.add_edge(node, f"o:{obj}", type="derived_from")
             k = int(self.membership[row, slot])
             if k >= 0:
-                r = float(self.unified.correlation[row, slot, k])
+                r = float(correlation[row, slot])
                 graph.add_edge(
                     node,
                     ids[k],
@@ -316,9 +355,7 @@ def members(correlation: NDArray[np.float32]) -> NDArray[np.int32]:
     return np.where((r >= MEMBER) & ~stronger.any(axis=2), best, -1).astype(np.int32)
 
 
-def word_counts(
-    words: NDArray[np.int32], membership: NDArray[np.int32], n_concepts: int
-) -> list[dict[int, int]]:
+def word_counts(words: NDArray[np.int32], membership: NDArray[np.int32], n_concepts: int) -> list[dict[int, int]]:
     """For each concept, how many of its member dimensions have each word."""
     counts: list[dict[int, int]] = [{} for _ in range(n_concepts)]
     rows, slots, places = np.nonzero((words >= 0) & (membership >= 0)[:, :, None])
@@ -338,8 +375,8 @@ def _arranged(unified: Unified, order: list[int], flip: NDArray[np.float64]) -> 
     )
 
 
-def _stacked(columns: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-    return np.stack(columns, axis=1) if columns else np.zeros((0, 0))
+def _number(name: str) -> int:
+    return int(name[1:])
 
 
 def _plain(word: int) -> str:

@@ -24,23 +24,24 @@ def varimax(
     rotated : float64 [..., D, K], equal to ``loadings @ rotation``
     rotation : float64 [..., K, K], orthogonal
     """
-    *batch, n_rows, k = loadings.shape
+    *batch, _, k = loadings.shape
     rotation = np.broadcast_to(np.eye(k), (*batch, k, k)).copy()
     if k < 2:
         return loadings.copy(), rotation
     length = np.linalg.norm(loadings, axis=-1, keepdims=True)
     normal = np.divide(loadings, length, out=np.zeros_like(loadings), where=length > 0)
     before = np.zeros(tuple(batch))
+    growing = np.ones(tuple(batch), dtype=bool)
     for _ in range(max_iterations):
         turned = normal @ rotation
         # The gradient of sum(var(turned^2)); its polar factor is the best next rotation.
-        gradient = normal.swapaxes(-1, -2) @ (
-            turned**3 - turned * np.mean(turned**2, axis=-2, keepdims=True)
-        )
+        gradient = normal.swapaxes(-1, -2) @ (turned**3 - turned * np.mean(turned**2, axis=-2, keepdims=True))
         left, values, right = np.linalg.svd(gradient)
-        rotation = left @ right
+        # Each matrix stops when it has converged itself, so that none depends on its company.
+        rotation = np.where(growing[..., None, None], left @ right, rotation)
         criterion = values.sum(axis=-1)
-        if np.all(criterion <= before * (1 + tolerance)):
+        growing &= criterion > before * (1 + tolerance)
+        if not growing.any():
             break
         before = criterion
     return loadings @ rotation, rotation

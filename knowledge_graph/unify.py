@@ -119,8 +119,10 @@ def gcca(views: Views, features: NDArray[np.floating]) -> Unified:
     for rows in _chunks(n):
         centred = _centred(views, rows)
         canonical = whiten[rows] @ ((centred @ whiten[rows]).swapaxes(1, 2) @ scores)
+        # Canonical variates weigh columns of norm 1; an object's own levels have to be brought to that scale first.
+        canonical /= _norms(views, rows)[:, 0, :, None]
         lifted = views.loading[rows].swapaxes(1, 2).astype(np.float64) @ canonical
-        np.add.at(weights, views.sensor[rows].ravel(), lifted.reshape(-1, k))
+        np.add.at(weights, views.sensor[rows].ravel(), lifted.reshape(views.sensor[rows].size, k))
     weights /= n * values[:k]
     _, rotation = varimax(loadings_of(features, weights), tolerance=1e-10)
     scores, weights = scores @ rotation, weights @ rotation
@@ -152,8 +154,17 @@ def noise_edge(rank: float, n_probe: int, n_views: int) -> float:
 def loadings_of(features: NDArray[np.floating], weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Loadings [D, K]: regression of every feature on the concept scores ``features @ weights`` of the same objects."""
     scores = features @ weights
-    loadings: NDArray[np.float64] = np.linalg.lstsq(scores, features.astype(np.float64), rcond=None)[0].T
-    return loadings
+    return np.asarray(np.linalg.lstsq(scores, features.astype(np.float64), rcond=None)[0].T, dtype=np.float64)
+
+
+def metric_of(loadings: NDArray[np.float64]) -> NDArray[np.float64]:
+    """C [K, K] so that distances between ``scores @ C`` are those between the objects' images ``scores @ loadings.T``.
+
+    Concept scores have variance 1 whether a concept explains much of the world or little; in these coordinates a
+    concept counts as much as it explains.
+    """
+    values, vectors = np.linalg.eigh(loadings.T @ loadings)
+    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)) @ vectors.T, dtype=np.float64)
 
 
 def _chunks(n: int) -> list[slice]:
@@ -164,9 +175,14 @@ def _centred(views: Views, rows: slice) -> NDArray[np.float64]:
     """Scores [n, P, S] with mean 0 and norm 1 in each column; empty slots and constant dimensions are 0."""
     levels = views.levels[rows].astype(np.float64)
     levels -= levels.mean(axis=1, keepdims=True)
-    norm = np.linalg.norm(levels, axis=1, keepdims=True)
-    usable = views.held[rows][:, None, :] & (norm > RANK_TOLERANCE)
-    return np.divide(levels, norm, out=np.zeros_like(levels), where=usable)
+    return np.asarray(levels / _norms(views, rows))
+
+
+def _norms(views: Views, rows: slice) -> NDArray[np.float64]:
+    """Norms [n, 1, S] of the centred levels over the probe; infinite in empty slots and for constant dimensions."""
+    levels = views.levels[rows].astype(np.float64)
+    norm = np.linalg.norm(levels - levels.mean(axis=1, keepdims=True), axis=1, keepdims=True)
+    return np.where(views.held[rows][:, None, :] & (norm > RANK_TOLERANCE), norm, np.inf)
 
 
 def _whitening(centred: NDArray[np.float64]) -> NDArray[np.float64]:

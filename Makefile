@@ -1,0 +1,40 @@
+# Two commands do everything on a fresh machine with python3.11, venv, pip, make and git: make run, make test.
+
+PYTHON ?= python3.11
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+OUT    ?= runs/digits
+
+.PHONY: run test check-slow lint format clean
+
+run: $(VENV)/installed-run  ## live a society on the handwritten digits and write its report (under two minutes)
+	$(BIN)/python -m experiments.run_society --world digits --out $(OUT)
+
+test: $(VENV)/installed-dev  ## the tests (under ten minutes on two cores)
+	$(BIN)/python -m pytest
+
+check-slow: $(VENV)/installed-dev  ## what takes longer
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/installed-dev  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) runs build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed-run: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[viz]'
+	touch $@
+
+$(VENV)/installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@ $(VENV)/installed-run

@@ -1,0 +1,114 @@
+"""A society as a dictionary of plain arrays, and back: what a checkpoint holds. Nothing in it can run."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.attribution import Ledger
+from agents.communication import spelled
+from agents.config import SocietyConfig
+from agents.errors import InputError
+from agents.population import Population
+from agents.selection import Deaths
+from agents.society import Counters, Society
+from agents.world import World
+from knowledge_graph.library import Library
+
+VERSION = 1
+
+
+def state(society: Society) -> dict[str, NDArray[np.generic]]:
+    """Arrays by name from which `restored` makes a society that goes on exactly as this one would."""
+    library = {f"library/{name}": array for name, array in society.library.state().items()}
+    columns = {f"population/{name}": column for name, column in society.population.columns().items()}
+    deaths = {f"deaths/{name}": array for name, array in _packed(society.deaths).items()}
+    steps = society.steps
+    scalars = {
+        "version": VERSION,
+        "steps": steps,
+        "seed": society.seed,
+        "rng": society.rng.bit_generator.state,
+        "counters": dataclasses.asdict(society.counters),
+    }
+    return {
+        "scalars": np.array(json.dumps(scalars)),
+        "ledger/count": np.array(society.ledger.count),
+        "ledger/total": society.ledger.total,
+        "ledger/squares": society.ledger.squares,
+        **columns,
+        **deaths,
+        **library,
+    }
+
+
+def restored(arrays: Mapping[str, NDArray[Any]], world: World, config: SocietyConfig) -> Society:
+    """The society that `state` was taken from.
+
+    ``world`` and ``config`` must be those it lived in.
+
+    Raises
+    ------
+    InputError
+        If the arrays are no checkpoint, or one of another version or another configuration.
+    """
+    try:
+        scalars = json.loads(str(arrays["scalars"]))
+        if scalars["version"] != VERSION:
+            raise InputError(f"the checkpoint is of version {scalars['version']}, but this program reads {VERSION}")
+        society = Society(world, config, seed=scalars["seed"])
+        _restore_population(society.population, _part(arrays, "population"))
+        society.rng.bit_generator.state = scalars["rng"]
+        society.steps = scalars["steps"]
+        society.counters = Counters(**scalars["counters"])
+        society.ledger = Ledger(
+            count=float(arrays["ledger/count"]),
+            total=arrays["ledger/total"].copy(),
+            squares=arrays["ledger/squares"].copy(),
+        )
+        society.deaths = _unpacked(_part(arrays, "deaths"))
+        society.library = Library.restored(_part(arrays, "library"), probe=world.probe, spell=spelled)
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise InputError(f"the checkpoint is incomplete or damaged ({type(error).__name__}: {error})") from error
+    return society
+
+
+def _restore_population(population: Population, columns: Mapping[str, NDArray[Any]]) -> None:
+    for name, fresh in population.columns().items():
+        saved = columns[name]
+        if saved.shape != fresh.shape or saved.dtype != fresh.dtype:
+            raise InputError(
+                f"the checkpoint's {name} is {saved.dtype} {saved.shape}, but this configuration needs "
+                f"{fresh.dtype} {fresh.shape}"
+            )
+        fresh[...] = saved
+
+
+def _part(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
+    return {name[len(prefix) + 1 :]: arrays[name] for name in arrays if name.startswith(prefix + "/")}
+
+
+def _packed(deaths: list[tuple[int, Deaths]]) -> dict[str, NDArray[np.generic]]:
+    """The record of deaths as flat columns, with the step and the size of each selection."""
+    packed: dict[str, NDArray[np.generic]] = {
+        "steps": np.array([step for step, _ in deaths], dtype=np.int64),
+        "sizes": np.array([len(dead.id) for _, dead in deaths], dtype=np.int64),
+    }
+    for field in dataclasses.fields(Deaths):
+        columns = [getattr(dead, field.name) for _, dead in deaths]
+        packed[field.name] = np.concatenate(columns) if columns else np.zeros(0)
+    return packed
+
+
+def _unpacked(packed: Mapping[str, NDArray[Any]]) -> list[tuple[int, Deaths]]:
+    ends = np.cumsum(packed["sizes"])
+    parts = {f.name: np.split(packed[f.name], ends[:-1]) for f in dataclasses.fields(Deaths)}
+    return [
+        (int(step), Deaths(**{name: columns[i] for name, columns in parts.items()}))
+        for i, step in enumerate(packed["steps"])
+    ]

@@ -1,0 +1,283 @@
+"""What is measured of a society: a row of metrics as it lives, and a summary at the end.
+
+Measuring never touches the society: it draws from generators of its own and changes nothing.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.communication import Talk
+from agents.consult import views_of
+from agents.population import ABSTRACT, Population
+from agents.society import MERGE_SAMPLE, Society
+from agents.superiority import bernoulli_fixed_point, win_rates
+from agents.world import World
+from knowledge_graph.library import Library, word_counts
+from knowledge_graph.measures import (
+    central_loadings,
+    explained_variance,
+    label_accuracy,
+    matched_correlation,
+    null_mcc,
+    principal_axes,
+)
+from knowledge_graph.unify import loadings_of, metric_of
+
+WINDOW = 20
+"""Steps over which the success of talk is averaged."""
+
+SINGLE_VIEWS = 200
+"""A larger society's single views are measured on a random sample of this many."""
+
+OPPONENTS = 1000
+"""True standing in a larger society is measured against a random sample of this many bodies."""
+
+Row = dict[str, float | None]
+
+
+@dataclasses.dataclass(kw_only=True)
+class Recorder:
+    """The memory of a run: every step's talk, and a row of metrics per recorded step."""
+
+    success: list[float] = dataclasses.field(default_factory=list)
+    known: list[float] = dataclasses.field(default_factory=list)
+    first_merge: int | None = None
+    rows: list[Row] = dataclasses.field(default_factory=list)
+
+    def heard(self, society: Society) -> None:
+        """Note how talk went in the step just lived (nan where nobody talked)."""
+        talk: Talk | None = society.last_talk
+        quiet = talk is None or len(talk.success) == 0
+        self.success.append(np.nan if quiet or talk is None else float(talk.success.mean()))
+        self.known.append(np.nan if quiet or talk is None else float(talk.known.mean()))
+        if self.first_merge is None and society.library.rounds:
+            self.first_merge = len(self.success)
+
+    def talk(self, history: list[float], *, end: int | None = None) -> float | None:
+        """Mean over the last `WINDOW` steps up to ``end``; None where there was no talk."""
+        window = np.array(history[:end][-WINDOW:])
+        return None if np.isnan(window).all() else float(np.nanmean(window))
+
+    @property
+    def success_before(self) -> float | None:
+        """Success just before the library first spoke."""
+        return None if self.first_merge is None else self.talk(self.success, end=self.first_merge)
+
+
+def metrics(society: Society, recorder: Recorder) -> Row:
+    """One row: how the society is at this step."""
+    population, world, library = society.population, society.world, society.library
+    held = population.held
+    standing = standings(society)
+    row: Row = {
+        "step": society.steps,
+        "success": recorder.talk(recorder.success),
+        "known": recorder.talk(recorder.known),
+        "distinct_words": distinct_words(population),
+        "n_words": society.counters.n_words,
+        "mean_felt": standing["mean_felt"],
+        "mean_true": standing["mean_true"],
+        "predicted": standing["predicted"],
+        "mean_contests": standing["contests"],
+        "dims_held": float(held.sum(axis=1).mean()),
+        "abstract_share": float((population.kind == ABSTRACT).sum() / max(held.sum(), 1)),
+        "n_concepts": len(library),
+        "explained_variance": None,
+        "efficiency": None,
+        "best_view_variance": None,
+        "mcc": None,
+        "deaths": society.counters.deaths,
+        "births": society.counters.births,
+        "dims_dropped": society.counters.dims_dropped,
+        "dims_discovered": society.counters.dims_discovered,
+    }
+    row["best_view_variance"] = best_view_variance(society)
+    if len(library):
+        explained = explained_variance(world.features[world.held_out], library.loadings)
+        row["explained_variance"] = explained
+        row["efficiency"] = explained / optimal_variance(world, len(library))
+        if world.truth is not None:
+            row["mcc"] = matched_correlation(library.loadings, world.truth.loadings)
+    return row
+
+
+def summarise(society: Society, recorder: Recorder, *, name: str, seed: int, wall_s: float) -> dict[str, object]:
+    """The summary of a run, as the command line promises it: numbers, or None where one does not apply."""
+    library = closing_library(society)
+    ledger = society.ledger.shares()
+    counters = society.counters
+    return {
+        "world": name,
+        "n_agents": len(society.population),
+        "n_steps": society.steps,
+        "seed": seed,
+        "wall_s": wall_s,
+        "agent_steps_per_s": len(society.population) * society.steps / wall_s if wall_s > 0 else None,
+        "library": library_summary(society, library),
+        "communication": {
+            "candidates": society.config.candidates,
+            "success": recorder.talk(recorder.success),
+            "success_before": recorder.success_before,
+            "chance": 1.0 / society.config.candidates,
+            "distinct_words": distinct_words(society.population),
+            "words_per_concept": words_per_concept(library),
+        },
+        "superiority": {**standings(society), "tau": society.config.tau},
+        "selection": {
+            "deaths": counters.deaths,
+            "births": counters.births,
+            "dims_dropped": counters.dims_dropped,
+            "dims_discovered": counters.dims_discovered,
+            "max_dims": int(society.population.held.sum(axis=1).max()),
+        },
+        "attribution": ledger or {"self": None, "others": None, "luck": None},
+    }
+
+
+def library_summary(society: Society, library: Library) -> dict[str, float | None]:
+    """What the library holds of the world, beside the optimum, the central fit, single views and the null floor."""
+    world = society.world
+    train, held_out = world.features[world.train], world.features[world.held_out]
+    names = (
+        "n_concepts efficiency explained_variance optimal_explained_variance rank8_explained_variance mcc score_mcc "
+        "mcc_null central_mcc best_single_view_mcc label_accuracy raw_label_accuracy "
+        "best_single_view_label_accuracy mean_single_view_label_accuracy"
+    )
+    found: dict[str, float | None] = dict.fromkeys(names.split())
+    k = len(library)
+    found["n_concepts"] = k
+    found["rank8_explained_variance"] = explained_variance(held_out, principal_axes(train, 8))
+    if k:
+        explained, optimum = explained_variance(held_out, library.loadings), optimal_variance(world, k)
+        found["explained_variance"], found["optimal_explained_variance"] = explained, optimum
+        found["efficiency"] = explained / optimum
+    rows = sampled_rows(society)
+    if world.truth is not None:
+        truth = world.truth
+        found["best_single_view_mcc"] = max(
+            matched_correlation(loadings, truth.loadings) for loadings in lifted(society.population, rows, world)
+        )
+        if k:
+            found["mcc"] = matched_correlation(library.loadings, truth.loadings)
+            scores = library.transform(held_out)
+            found["score_mcc"] = matched_correlation(
+                scores - scores.mean(axis=0),
+                truth.scores[world.held_out] - truth.scores[world.held_out].mean(axis=0),
+            )
+            found["mcc_null"] = null_mcc(truth.loadings, k)
+            found["central_mcc"] = matched_correlation(central_loadings(train, k), truth.loadings)
+    if world.labels is not None:
+        found["raw_label_accuracy"] = labels_told(world, world.features)
+        if k:
+            found["label_accuracy"] = labels_told(world, library.coordinates(world.features))
+        views = [labels_told(world, view_coordinates(world, w)) for w in lifted(society.population, rows, world)]
+        found["best_single_view_label_accuracy"] = max(views)
+        found["mean_single_view_label_accuracy"] = float(np.mean(views))
+    return found
+
+
+def closing_library(society: Society) -> Library:
+    """The library as it would be with the views of this very step taken in; the society's own stays as it is."""
+    if society.config.merge_interval == 0 or society.library.step == society.steps or society.steps == 0:
+        return society.library
+    library = copy.deepcopy(society.library)
+    rows = sampled_rows(society, MERGE_SAMPLE)
+    library.merge(
+        views_of(society.population, society.world, rows),
+        society.world.features[society.world.train],
+        step=society.steps,
+        n_words=society.counters.n_words,
+    )
+    return library
+
+
+def standings(society: Society) -> dict[str, float | None]:
+    """Superiority felt and true, over all dimensions held: means, their difference, and what the win rates predict.
+
+    ``predicted`` is where the felt superiority settles once every dimension has been in enough contests: the mean of
+    p a+ / (p a+ + (1 - p) a-) over the true win rates p (for feedback from comparison alone, wholly self-attributed).
+    """
+    population = society.population
+    held = population.held
+    if not held.any():
+        return dict.fromkeys(("mean_felt", "mean_true", "illusory", "predicted", "contests"))
+    bodies = None
+    if len(population) > 2 * OPPONENTS:
+        bodies = population.body[np.random.default_rng(society.steps).permutation(len(population))[:OPPONENTS]]
+    true = win_rates(population, society.world, bodies)[held]
+    felt = float(population.score[held].mean(dtype=np.float64))
+    config = society.config
+    settled = bernoulli_fixed_point(true, rate_up=config.rate_up, rate_down=config.rate_down)
+    return {
+        "mean_felt": felt,
+        "mean_true": float(true.mean()),
+        "illusory": felt - float(true.mean()),
+        "predicted": float(settled.mean()),
+        "contests": float(population.contests[held].mean()),
+    }
+
+
+def lifted(population: Population, rows: NDArray[np.intp], world: World) -> list[NDArray[np.float64]]:
+    """For each of ``rows`` its loadings in the features of the world, [D, S]: 0 for what it does not sense."""
+    views = []
+    for row in rows:
+        loadings = np.zeros((world.n_features, population.n_slots))
+        loadings[population.sensor[row]] = population.loading[row].T
+        views.append(loadings)
+    return views
+
+
+def best_view_variance(society: Society) -> float:
+    """The largest share of the held-out variance in the span of one agent's view."""
+    world = society.world
+    held_out = world.features[world.held_out].astype(np.float64)
+    gram = held_out.T @ held_out
+    loadings = np.stack(lifted(society.population, sampled_rows(society), world))
+    left, values, _ = np.linalg.svd(loadings, full_matrices=False)
+    there = values > 1e-6
+    inside = np.einsum("ndk,ndk->nk", left, gram @ left)
+    return float(np.where(there, inside, 0.0).sum(axis=1).max() / np.trace(gram))
+
+
+def optimal_variance(world: World, rank: int) -> float:
+    """Held-out variance that the best ``rank`` directions of the training objects explain (rank-K PCA)."""
+    return explained_variance(world.features[world.held_out], principal_axes(world.features[world.train], rank))
+
+
+def labels_told(world: World, coordinates: NDArray[np.floating]) -> float:
+    """5-NN accuracy on the held-out objects in these coordinates [M, K]."""
+    assert world.labels is not None
+    train, test = world.train, world.held_out
+    return label_accuracy(coordinates[train], world.labels[train], coordinates[test], world.labels[test])
+
+
+def view_coordinates(world: World, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Levels [M, S] along one view's dimensions, in the same metric as the library's coordinates, to be fair."""
+    return world.features @ weights @ metric_of(loadings_of(world.features[world.train], weights))
+
+
+def sampled_rows(society: Society, limit: int = SINGLE_VIEWS) -> NDArray[np.intp]:
+    """All rows, or a random sample of ``limit`` that depends on seed and step alone."""
+    n = len(society.population)
+    if n <= limit:
+        return np.arange(n)
+    return np.sort(np.random.default_rng([society.seed, society.steps]).permutation(n)[:limit])
+
+
+def distinct_words(population: Population) -> int:
+    """How many words are in use."""
+    words = np.unique(population.words)
+    return int((words >= 0).sum())
+
+
+def words_per_concept(library: Library) -> float | None:
+    """Mean number of different words that the forms of one concept go by; None without named concepts."""
+    if library.views is None or not library.ids:
+        return None
+    counts = [len(words) for words in word_counts(library.views.words, library.membership, len(library))]
+    return float(np.mean([n for n in counts if n])) if any(counts) else None

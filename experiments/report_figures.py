@@ -1,0 +1,357 @@
+"""The charts of the report: each takes arrays or rows of metrics and gives a plotly figure, or None without data."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from experiments.report_chart import (
+    BLUE,
+    GREEN,
+    GREY,
+    GRID,
+    INK,
+    MUTED,
+    ORANGE,
+    PURPLE,
+    SEQUENTIAL,
+    chart,
+    level,
+    line,
+    over_time,
+)
+from experiments.report_text import Row, known, last, number, percent
+from knowledge_graph.library import Event
+
+MANY_MERGES = 40
+"""From here on merges are ticks on the axis alone, not lines through the chart."""
+
+
+def talk_figure(rows: Sequence[Row], *, chance: float | None, merges: Sequence[int], words: bool) -> go.Figure | None:
+    """Success and, in the language game, the share of words known, beside guessing, with a mark at each merge."""
+    if last(rows, "success") is None:
+        return None
+    figure = chart(x="step")
+    shown = [step for step in merges if step <= float(rows[-1]["step"] or 0)]
+    if len(shown) <= MANY_MERGES:
+        for step in shown:
+            figure.add_vline(x=step, line={"color": "#d9d5ca", "width": 1}, layer="below")
+    if words:
+        line(figure, rows, "known", "hearer knew the word", GREEN, width=2)
+    line(figure, rows, "success", "understood", BLUE, width=3)
+    level(figure, rows, chance, "guessing", GREY)
+    if shown:
+        figure.add_scatter(
+            x=shown,
+            y=[0.0] * len(shown),
+            name="merge",
+            mode="markers",
+            marker={"symbol": "triangle-up", "size": 8 if len(shown) <= MANY_MERGES else 4, "color": MUTED},
+            hovertemplate="%{x}",
+            cliponaxis=False,
+        )
+    figure.update_yaxes(range=[0, 1.02], tickformat=".0%")
+    return over_time(figure, rows)
+
+
+def words_figure(rows: Sequence[Row]) -> go.Figure | None:
+    """Words in use beside concepts to be named, on a logarithmic scale."""
+    if not last(rows, "distinct_words"):
+        return None
+    figure = chart(x="step", height=300)
+    positive = [dict(row) | {k: row.get(k) or None for k in ("distinct_words", "n_concepts")} for row in rows]
+    line(figure, positive, "distinct_words", "words in use", GREEN)
+    line(figure, positive, "n_concepts", "concepts to be named", BLUE, dash="dash", width=1.8, shape="hv")
+    figure.update_traces(hovertemplate="%{y:,.0f}")
+    figure.update_yaxes(type="log", tickvals=[m * 10**e for e in range(7) for m in (1, 2, 5)], tickformat=",d")
+    return over_time(figure, rows)
+
+
+def superiority_figure(rows: Sequence[Row], *, tau: float | None) -> go.Figure | None:
+    """Mean superiority felt, beside true, beside where it is heading, beside tau."""
+    if last(rows, "mean_felt") is None:
+        return None
+    figure = chart(x="step")
+    level(figure, rows, tau, "\N{GREEK SMALL LETTER TAU}, if every contest were fair", GREY)
+    line(figure, rows, "predicted", "where it settles, given the true win rates", PURPLE, dash="dash", width=1.8)
+    line(figure, rows, "mean_felt", "felt", ORANGE, width=3)
+    line(figure, rows, "mean_true", "true", BLUE, width=3)
+    values = [v for trace in figure.data for v in trace.y if v is not None]
+    low, high = min(values), max(values)
+    figure.update_yaxes(range=[max(0.0, low - 0.05), min(1.0, high + 0.05)], tickformat=".2f")
+    return over_time(figure, rows)
+
+
+def standing_histogram(felt: NDArray[np.floating], true: NDArray[np.floating]) -> go.Figure | None:
+    """How the superiority felt is spread over dimensions, beside true standing."""
+    if len(felt) == 0:
+        return None
+    figure = chart(x="superiority, from 0 (everybody stands higher) to 1", height=330)
+    edges = np.linspace(0.0, 1.0, 26)
+    for name, values, colour in (("true", true, BLUE), ("felt", felt, ORANGE)):
+        share = np.histogram(values, bins=edges)[0] / len(values)
+        figure.add_bar(
+            x=(edges[:-1] + edges[1:]) / 2,
+            y=share,
+            width=edges[1] - edges[0],
+            name=name,
+            marker={"color": colour, "opacity": 0.5, "line": {"width": 0}},
+            hovertemplate="%{y:.1%} of dimensions near %{x:.2f}",
+        )
+    figure.update_layout(barmode="overlay", bargap=0)
+    figure.update_yaxes(tickformat=".0%", rangemode="tozero")
+    figure.update_xaxes(range=[0, 1])
+    return figure
+
+
+def standing_scatter(
+    felt: NDArray[np.floating],
+    true: NDArray[np.floating],
+    contests: NDArray[np.integer],
+    curve: tuple[NDArray[np.floating], NDArray[np.floating]],
+) -> go.Figure | None:
+    """Superiority felt over true standing, a point per dimension, with the curve on which it settles."""
+    if len(felt) == 0:
+        return None
+    figure = chart(x="true standing", y="felt", height=330)
+    figure.add_scatter(
+        x=true,
+        y=felt,
+        mode="markers",
+        name="a dimension",
+        showlegend=False,
+        marker={
+            "size": 5,
+            "color": contests,
+            "colorscale": SEQUENTIAL,
+            "cmin": 0,
+            "cmax": max(float(np.percentile(contests, 98)), 1.0),
+            "opacity": 0.75,
+            "colorbar": {
+                "title": {"text": "contests", "font": {"size": 11.5, "color": MUTED}},
+                "thickness": 8,
+                "outlinewidth": 0,
+                "nticks": 5,
+                "tickfont": {"size": 11.5, "color": MUTED},
+            },
+        },
+        hovertemplate="true %{x:.2f}, felt %{y:.2f}, %{marker.color} contests<extra></extra>",
+    )
+    diagonal = {"x": [0, 1], "y": [0, 1], "name": "felt as it is", "line": {"color": INK, "width": 1.4, "dash": "dot"}}
+    figure.add_scatter(mode="lines", hoverinfo="skip", **diagonal)
+    settled = {"color": ORANGE, "width": 2.4}
+    figure.add_scatter(x=curve[0], y=curve[1], mode="lines", name="where it settles", line=settled, hoverinfo="skip")
+    figure.update_xaxes(range=[0, 1])
+    figure.update_yaxes(range=[0, 1])
+    return figure
+
+
+def coverage_figure(rows: Sequence[Row], *, rank8: float | None) -> go.Figure | None:
+    """Held-out variance explained by the library, beside its optimum, the best single view and any 8 dimensions."""
+    if last(rows, "explained_variance") is None and last(rows, "best_view_variance") is None:
+        return None
+    figure = chart(x="step")
+    optimum = []
+    for row in rows:
+        explained, efficiency = known(row.get("explained_variance")), known(row.get("efficiency"))
+        optimum.append(dict(row) | {"optimum": explained / efficiency if explained and efficiency else None})
+    line(figure, optimum, "optimum", "optimum", INK, dash="dash", width=1.6)
+    line(figure, rows, "explained_variance", "library", BLUE, width=3)
+    level(figure, rows, rank8, "best 8 dimensions", GREY)
+    line(figure, rows, "best_view_variance", "best single view", ORANGE)
+    figure.update_traces(hovertemplate="%{y:.1%}")
+    figure.update_yaxes(range=[0, 1.02], tickformat=".0%")
+    return over_time(figure, rows)
+
+
+def truth_figure(rows: Sequence[Row], library: Mapping[str, Any]) -> go.Figure | None:
+    """Match with the planted truth beside one mind that sees everything, the best single view and chance."""
+    if last(rows, "mcc") is None:
+        return None
+    figure = chart(x="step", height=300)
+    level(figure, rows, library["central_mcc"], "one mind", INK, "dash")
+    line(figure, rows, "mcc", "library", BLUE, width=3)
+    level(figure, rows, library["best_single_view_mcc"], "best single view", ORANGE, "dash")
+    level(figure, rows, library["mcc_null"], "chance", GREY)
+    figure.update_yaxes(range=[0, 1.02])
+    return over_time(figure, rows)
+
+
+def labels_figure(library: Mapping[str, Any]) -> go.Figure | None:
+    """Label accuracy of the library's coordinates beside raw features and single views."""
+    found = [
+        (name, value, colour)
+        for name, key, colour in (
+            ("all raw features", "raw_label_accuracy", INK),
+            ("the library", "label_accuracy", BLUE),
+            ("best single view", "best_single_view_label_accuracy", ORANGE),
+            ("mean single view", "mean_single_view_label_accuracy", ORANGE),
+        )
+        if (value := known(library[key])) is not None
+    ]
+    if not found:
+        return None
+    figure = chart(x="held-out objects whose label is told", height=300, legend=False)
+    names, values, colours = zip(*found, strict=True)
+    for name, value in zip(names, values, strict=True):
+        figure.add_scatter(
+            x=[0, value], y=[name, name], mode="lines", line={"color": GRID, "width": 3}, hoverinfo="skip"
+        )
+    figure.add_scatter(
+        x=values,
+        y=names,
+        mode="markers+text",
+        marker={"size": 15, "color": colours},
+        text=[f" {percent(value)}" for value in values],
+        textposition="middle right",
+        textfont={"size": 13, "color": INK},
+        hoverinfo="skip",
+        cliponaxis=False,
+    )
+    figure.update_xaxes(range=[0, 1.2], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1])
+    figure.update_yaxes(autorange="reversed", showgrid=False, tickfont={"size": 13, "color": INK})
+    return figure
+
+
+def spectrum_figure(eigenvalues: NDArray[np.floating], edge: float, n_concepts: int) -> go.Figure:
+    """Eigenvalues of the mean of all views, and the edge that views without anything in common would reach."""
+    shown = min(max(2 * n_concepts, 24), len(eigenvalues))
+    values = np.asarray(eigenvalues[:shown], dtype=float)
+    rank = np.arange(1, shown + 1)
+    figure = chart(x="shared direction, strongest first")
+    for name, mask, colour in (("kept", values > edge, BLUE), ("not kept", (values <= edge) & (values > 1e-4), GREY)):
+        if mask.any():
+            figure.add_scatter(
+                x=rank[mask],
+                y=values[mask],
+                mode="markers",
+                name=name,
+                marker={"size": 8, "color": colour},
+                hovertemplate="%{x}: %{y:.3f}<extra></extra>",
+            )
+    dashed = {"color": ORANGE, "width": 2, "dash": "dash"}
+    figure.add_scatter(
+        x=[0.5, shown + 0.5], y=[edge, edge], mode="lines", name="edge of chance", line=dashed, hovertemplate="%{y:.3f}"
+    )
+    figure.update_yaxes(type="log", tickvals=[0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0])
+    figure.update_xaxes(range=[0, shown + 1])
+    return figure
+
+
+def concepts_figure(rows: Sequence[Row], history: Sequence[Event]) -> go.Figure | None:
+    """How many concepts there were, and how many arose and were given up at each merge."""
+    if not last(rows, "n_concepts"):
+        return None
+    figure = chart(x="step", height=330)
+    steps = sorted({event.step for event in history})
+    width = 0.6 * min([b - a for a, b in itertools.pairwise(steps)], default=10)
+    for kind, name, colour, sign in (("birth", "arose", GREEN, 1), ("retirement", "given up", ORANGE, -1)):
+        happened = [sum(event.kind == kind and event.step == step for event in history) for step in steps]
+        if any(happened):
+            figure.add_bar(
+                x=steps,
+                y=[sign * n for n in happened],
+                width=width,
+                name=name,
+                marker={"color": colour},
+                customdata=happened,
+                hovertemplate="%{customdata}",
+            )
+    line(figure, rows, "n_concepts", "concepts", BLUE, shape="hv")
+    figure.update_traces(hovertemplate="%{y:.0f}", selector={"type": "scatter"})
+    figure.update_layout(barmode="relative")
+    figure.update_yaxes(zeroline=True, zerolinecolor=GREY)
+    return over_time(figure, rows)
+
+
+def deaths_figure(steps: Sequence[int], founders: Sequence[int], later: Sequence[int]) -> go.Figure:
+    """Deaths at each selection, of the first generation and of those born later."""
+    figure = chart(x="step", height=300)
+    width = 0.7 * min([b - a for a, b in itertools.pairwise(steps)], default=1)
+    for name, deaths, colour in (("founders", founders, GREY), ("born later", later, PURPLE)):
+        figure.add_bar(x=steps, y=deaths, width=width, name=name, marker={"color": colour}, hovertemplate="%{y}")
+    most = max(a + b for a, b in zip(founders, later, strict=True))
+    figure.update_layout(barmode="stack", hovermode="x unified")
+    figure.update_yaxes(range=[0, 1.1 * most])
+    return figure
+
+
+def ages_figure(ages: NDArray[np.integer]) -> go.Figure:
+    """How old the dead were."""
+    figure = chart(x="age at death, in steps", height=300, legend=False)
+    edges = np.histogram_bin_edges(ages, bins=min(24, max(1, len(np.unique(ages)))))
+    dead = np.histogram(ages, bins=edges)[0]
+    figure.add_bar(
+        x=(edges[:-1] + edges[1:]) / 2,
+        y=dead,
+        width=0.92 * np.diff(edges),
+        marker={"color": PURPLE},
+        hovertemplate="about %{x:.0f} steps: %{y}<extra></extra>",
+    )
+    figure.update_yaxes(rangemode="tozero")
+    return figure
+
+
+def fitness_figure(
+    dead: Sequence[tuple[int, NDArray[np.floating]]], living: NDArray[np.floating], step: int
+) -> go.Figure:
+    """Fitness of those who died at each selection (the middle and the range), beside the living at the end."""
+    dead = [(at, values) for at, values in dead if len(values)]
+    figure = chart(x="step")
+    x = [at for at, _ in dead]
+    middle = np.array([np.median(values) for _, values in dead])
+    reach = {
+        "array": np.array([values.max() for _, values in dead]) - middle,
+        "arrayminus": middle - np.array([values.min() for _, values in dead]),
+    }
+    figure.add_scatter(
+        x=x,
+        y=middle,
+        mode="markers",
+        name="those who died, lowest to highest",
+        marker={"color": PURPLE, "size": 7},
+        error_y=reach | {"type": "data", "symmetric": False, "color": PURPLE, "thickness": 1.6, "width": 0},
+        hovertemplate="step %{x}: median %{y:.3f}<extra></extra>",
+        cliponaxis=False,
+    )
+    room = max(step - min(x), 1) * 0.06
+    figure.add_box(
+        x=np.full(len(living), step + room),
+        y=living,
+        width=room,
+        name="the living at the end",
+        marker={"color": GREEN, "size": 3},
+        boxpoints=False,
+        hoverinfo="y",
+    )
+    figure.update_xaxes(range=[min(x) - room, step + 2 * room])
+    figure.update_yaxes(rangemode="tozero")
+    return figure
+
+
+def attribution_figure(shares: Mapping[str, float]) -> go.Figure:
+    """Whose doing the outcomes were, as one bar."""
+    figure = chart(x="share of what made outcomes differ", height=150)
+    for name, key, colour in (("self", "self", BLUE), ("others", "others", ORANGE), ("luck", "luck", "#c9c5bb")):
+        figure.add_bar(
+            x=[shares[key]],
+            y=[""],
+            orientation="h",
+            name=name,
+            marker={"color": colour, "line": {"color": "#ffffff", "width": 2}},
+            text=[percent(shares[key]) if shares[key] >= 0.06 else ""],
+            textposition="inside",
+            insidetextanchor="middle",
+            textangle=0,
+            textfont={"size": 14, "color": INK if key == "luck" else "#ffffff"},
+            hovertemplate=f"{name}: {number(shares[key], 3)}<extra></extra>",
+        )
+    figure.update_layout(barmode="stack", bargap=0.1)
+    figure.update_xaxes(tickformat=".0%", range=[0, 1.001])
+    figure.update_yaxes(showgrid=False, showticklabels=False)
+    return figure

@@ -1,0 +1,163 @@
+"""Sections of the report on the library: its map, its concepts, their number, what they cover, and their words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from agents.society import Society
+from experiments import report_figures as draw
+from experiments.report_cards import N_CARDS, cards
+from experiments.report_page import MAP_BUTTONS, Plot, Section
+from experiments.report_text import Row, count, esc, known, last, number, percent
+from knowledge_graph.draw import caption, concept_graph
+from knowledge_graph.library import Library
+
+N_WORDS = 6
+"""Other words of a concept that the table shows."""
+
+
+def map_section(society: Society, library: Library) -> Section:
+    figure = concept_graph(library, feature_names=society.world.feature_names)
+    if not len(library):
+        why = (
+            "The library never took the views in, because merging is switched off."
+            if society.config.merge_interval == 0
+            else f"No views have been merged yet: the library takes them in every "
+            f"{count(society.config.merge_interval, 'step')}."
+            if library.unified is None
+            else "The views have been merged, but no direction is shared by more of them than chance would have it."
+        )
+        return Section(id="map", short="The map", heading="The map is still empty", text=why)
+    return Section(
+        id="map",
+        short="The map",
+        heading=f"The map of {count(len(library), 'concept')}",
+        text=esc(caption(library)),
+        parts=[
+            Plot(
+                name="map",
+                heading="Concepts and how they hang together",
+                note="Point at a disc or at the middle of a line to be told more.",
+                figure=figure,
+                buttons=MAP_BUTTONS,
+            )
+        ],
+    )
+
+
+def looks_section(society: Society, library: Library) -> Section:
+    world = society.world
+    heading = "What the strongest concepts look like"
+    if not len(library):
+        return Section(id="looks", short="Concepts", heading=heading, text="There are none to be looked at yet.")
+    shown = min(N_CARDS, len(library))
+    text = f"The {shown} best supported concepts." if shown > 1 else "The only concept."
+    if world.image_shape:
+        text += (
+            " On the left what a concept weighs: orange pixels raise it, blue ones lower it. Beside it the average of "
+            "the objects that stand lowest on it, and of those that stand highest."
+        )
+    else:
+        text += " The bars are the features that say most about it: orange ones rise with the concept, blue ones fall."
+    if world.labels is not None:
+        text += (
+            " Below, how high the objects of each label stand on it; no agent has ever seen a label, so what is sorted "
+            "there was found without."
+        )
+    return Section(id="looks", short="Concepts", heading=heading, text=text, parts=[cards(library, world)])
+
+
+def number_section(library: Library, metrics: Sequence[Row]) -> Section:
+    unified = library.unified
+    if unified is None:
+        text = "How many dimensions are shared shows when views are merged; they have not been yet."
+        return Section(id="number", short="How many", heading="How many concepts there are", text=text)
+    edge = number(unified.edge, 3)
+    text = (
+        "Every view is a few directions in the space of objects. Each point is a direction that views have in common, "
+        "and its height says how much of it the average view captures. Views that have nothing in common would come up "
+        f"to the dashed line ({edge}) by chance; what stands above it is kept, and that is all that decides the number."
+    )
+    plots = [
+        Plot(
+            name="spectrum",
+            heading="Directions that views share",
+            note="Mean share captured by a view, logarithmic scale.",
+            figure=draw.spectrum_figure(unified.eigenvalues, unified.edge, unified.n_concepts),
+        )
+    ]
+    grown = draw.concepts_figure(metrics, library.history)
+    if grown is not None:
+        note = "Lines are what there is; bars what arose and what was given up at a merge."
+        plots.append(Plot(name="concepts", heading="Concepts in the library", note=note, figure=grown))
+    heading = f"Why {count(unified.n_concepts, 'concept')}" if unified.n_concepts else "Why there are no concepts"
+    return Section(id="number", short="How many", heading=heading, text=text, parts=[tuple(plots)])
+
+
+def coverage_section(metrics: Sequence[Row], summary: Mapping[str, Any]) -> Section:
+    """How much of the world the library holds, beside the optimum, single views, the central fit and the floor."""
+    found = summary["library"]
+    best_view = last(metrics, "best_view_variance")
+    text = ""
+    if known(found["explained_variance"]) is not None:
+        text = (
+            f"The library explains {percent(found['explained_variance'])} of what varies among the held-out objects, "
+            "which neither agents nor library have met; the best possible map of as many dimensions, made by one mind "
+            f"that sees everything, explains {percent(found['optimal_explained_variance'])}. "
+        )
+    if known(best_view) is not None:
+        text += (
+            f"The best single view explains {percent(best_view)}, and no 8 dimensions whatever could explain more than "
+            f"{percent(found['rank8_explained_variance'])}."
+        )
+    plots = []
+    coverage = draw.coverage_figure(metrics, rank8=known(found["rank8_explained_variance"]))
+    if coverage is not None:
+        note = "Share of the variance of held-out objects."
+        plots.append(Plot(name="coverage", heading="What is explained", note=note, figure=coverage))
+    truth = draw.truth_figure(metrics, found)
+    if truth is not None:
+        note = "Mean congruence of matched concepts and planted factors; 1 is the truth itself."
+        plots.append(Plot(name="truth", heading="Match with the planted truth", note=note, figure=truth))
+    told = draw.labels_figure(found)
+    if told is not None:
+        note = "By the five nearest known objects; labels are used for this alone."
+        plots.append(Plot(name="labels", heading="Telling new objects by name", note=note, figure=told))
+    return Section(
+        id="coverage",
+        short="Coverage",
+        heading="How much of the world they hold together",
+        text=text or "Nothing was recorded that could be shown here.",
+        parts=[tuple(plots[i : i + 2]) for i in range(0, len(plots), 2)],
+    )
+
+
+def words_section(society: Society, library: Library) -> Section:
+    """A table of the concepts, with their names and other words."""
+    heading, concepts = "The words", library.concepts()
+    if not concepts:
+        return Section(id="words", short="Words", heading=heading, text="There is nothing to be named yet.")
+    text = (
+        "Every concept, with its name and the other words that dimensions of its kind go by (in how many of them)."
+        if society.config.game == "language"
+        else "In the gesture game agents have no words; the names are the library&#x27;s own."
+    )
+    rows = []
+    for concept in concepts:
+        others = [(word, n) for word, n in concept.words.items() if word != concept.word]
+        named = ", ".join(f"{esc(library.spell(word))} ({n:,})" for word, n in others[:N_WORDS])
+        more = f" and {len(others) - N_WORDS:,} more" if len(others) > N_WORDS else ""
+        rows.append(
+            f"<tr><td><strong>{esc(library.spell(concept.word))}</strong></td><td>{esc(concept.id)}</td>"
+            f'<td class="n">{number(concept.support)}</td><td class="n">{concept.members:,}</td>'
+            f'<td class="n">{concept.since:,}</td><td class="wide">{named}{more}</td></tr>'
+        )
+    head = (
+        '<th>Name</th><th>Concept</th><th class="n">Support</th><th class="n">Members</th>'
+        '<th class="n">Since step</th><th>Other words</th>'
+    )
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    return Section(
+        id="words", short="Words", heading=heading, text=text, parts=[f'<div class="scroll" tabindex="0">{table}</div>']
+    )

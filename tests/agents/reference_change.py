@@ -1,0 +1,266 @@
+"""Phases 7 to 9 of the plain reference society: what changes in views, in the population, and through the library."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.config import SocietyConfig
+from agents.discovery import SAME, minres, null_eigenvalues
+from agents.population import ABSTRACT, EMPTY, NEUTRAL, NOTHING, RAW
+from agents.selection import GRACE
+from agents.society import MERGE_SAMPLE
+from agents.world import World
+from knowledge_graph.rotation import varimax
+from knowledge_graph.unify import Views
+from tests.agents.reference_mind import Dimension, ReferenceAgent, Vector, grow_up, likeness, n_sensors
+
+if TYPE_CHECKING:
+    from tests.agents.reference import ReferenceSociety
+
+
+def discover(society: ReferenceSociety) -> None:
+    """Phase 7: attention shifts; what the memory has in common becomes abstract dimensions."""
+    world, config, rng, agents = society.world, society.config, society.rng, society.agents
+    shift_attention(agents, world, config, rng)
+    for agent in agents:
+        corr = correlations(agent, world, config)
+        refreshed: set[int] = set()
+        for proposal in propose(corr, len(agent.seen), config):
+            accommodate(society, agent, proposal, corr, refreshed)
+    for agent, chance in zip(agents, rng.random(len(agents)), strict=True):
+        if len(agent.held) < len(agent.view) and agent.seen:
+            obj = agent.seen[int(chance * len(agent.seen))]
+            alike = likeness(world, obj, agent.sensor)
+            agent.install(agent.view.index(None), loading=alike, kind=RAW, exemplar=obj, step=society.steps)
+            society.counters.dims_discovered += 1
+
+
+def shift_attention(
+    agents: list[ReferenceAgent], world: World, config: SocietyConfig, rng: np.random.Generator
+) -> None:
+    """The sensors that abstract dimensions explain least turn to random new features."""
+    m, n_features = len(agents[0].sensor), world.n_features
+    n_moved = min(round(config.attention * m), n_features - m)
+    if n_moved == 0:
+        return
+    for agent, keys in zip(agents, rng.random((len(agents), n_features)), strict=True):
+        abstract = [d.loading for d in agent.view if d is not None and d.kind == ABSTRACT]
+        explained = [max((float(loading[place] ** 2) for loading in abstract), default=0.0) for place in range(m)]
+        dullest = sorted(range(m), key=lambda place: (explained[place], keys[agent.sensor[place]]))
+        fresh = [int(feature) for feature in np.argsort(keys) if feature not in agent.sensor]
+        agent.sense_instead(dict(zip(dullest[:n_moved], fresh, strict=False)), world)
+
+
+def correlations(agent: ReferenceAgent, world: World, config: SocietyConfig) -> NDArray[np.float64]:
+    """[m, m], of what the agent senses over the objects in its memory; a constant feature goes with nothing."""
+    m, count = len(agent.sensor), max(len(agent.seen), 1)
+    sensed = np.zeros((config.memory, m), dtype=np.float32)
+    for place, obj in enumerate(agent.seen):
+        sensed[place] = world.features[obj, agent.sensor]
+    mean = sensed.sum(axis=0, dtype=np.float64) / count
+    covariance = (sensed.T @ sensed).astype(np.float64) / count - np.outer(mean, mean)
+    corr = np.eye(m)
+    for i in range(m):
+        for j in range(m):
+            variance = covariance[i, i], covariance[j, j]
+            if i != j and min(variance) > 1e-5:
+                corr[i, j] = covariance[i, j] / (np.sqrt(variance[0]) * np.sqrt(variance[1]))
+    return corr
+
+
+def propose(corr: NDArray[np.float64], count: int, config: SocietyConfig) -> list[NDArray[np.float64]]:
+    """Unit loadings of as many dimensions as there is more than noise for, strongest first."""
+    values, vectors = np.linalg.eigh(corr)
+    values, vectors = values[::-1], vectors[:, ::-1]
+    number = 0
+    if count > len(corr):
+        noise = null_eigenvalues(count, len(corr))
+        while number < min(config.dimensions, len(corr) - 1) and values[number] > noise[number]:
+            number += 1
+    if number == 0:
+        return []
+    if config.discovery == "pca":
+        loadings = vectors[:, :number] * np.sqrt(values[:number])
+    else:
+        unrotated, _ = minres(corr[None], number, start=vectors[None, :, :number])
+        loadings = varimax(unrotated[0], max_iterations=50, tolerance=1e-5)[0]
+    columns = sorted(loadings.T, key=lambda column: -np.linalg.norm(column))
+    return [column / np.linalg.norm(column) for column in columns if column.any()]
+
+
+def accommodate(
+    society: ReferenceSociety,
+    agent: ReferenceAgent,
+    proposal: NDArray[np.float64],
+    corr: NDArray[np.float64],
+    refreshed: set[int],
+) -> None:
+    """A proposal refreshes the dimension it repeats, or takes an empty slot, or that of the one worth least."""
+    alike = [0.0] * len(agent.view)
+    for slot in agent.held:
+        if agent.dimension(slot).kind == ABSTRACT and slot not in refreshed:
+            alike[slot] = float(agent.dimension(slot).loading.astype(np.float64) @ proposal)
+    nearest_slot = max(range(len(alike)), key=lambda slot: abs(alike[slot]))
+    if abs(alike[nearest_slot]) >= SAME:
+        agent.dimension(nearest_slot).loading = (np.sign(alike[nearest_slot]) * proposal).astype(np.float32)
+        refreshed.add(nearest_slot)
+        return
+    unique = unique_variance(corr, agent.loadings)
+    value = [-1.0 if d is None else float(d.score) * unique[slot] for slot, d in enumerate(agent.view)]
+    for slot in refreshed:
+        value[slot] = np.inf
+    weakest = min(range(len(value)), key=lambda slot: value[slot])
+    rivals = agent.loadings
+    rivals[weakest] = proposal
+    if NEUTRAL * unique_variance(corr, rivals)[weakest] > value[weakest]:
+        new = proposal.astype(np.float32)
+        agent.install(weakest, loading=new, kind=ABSTRACT, exemplar=NOTHING, step=society.steps)
+        refreshed.add(weakest)
+        society.counters.dims_discovered += 1
+
+
+def unique_variance(corr: NDArray[np.float64], loadings: Vector) -> list[float]:
+    """The mean squared semipartial correlation of each dimension with the sensed features (0 in empty slots)."""
+    weights = loadings.astype(np.float64)
+    held = [bool(row.any()) for row in weights]
+    cross = weights @ corr
+    gram = cross @ weights.T + np.diag([1e-9 if there else 1.0 for there in held])
+    inverse = np.linalg.inv(gram)
+    beta = inverse @ cross
+    return [
+        float((beta[slot] ** 2).sum() / inverse[slot, slot] / len(corr)) if there else 0.0
+        for slot, there in enumerate(held)
+    ]
+
+
+def select(society: ReferenceSociety) -> None:
+    """Phase 8: dimensions that do not pay go; the least fit die, and heirs of the fittest take their places."""
+    world, config, rng, agents = society.world, society.config, society.rng, society.agents
+    counters, step = society.counters, society.steps
+    for agent in agents:
+        for slot in agent.held:
+            dimension = agent.dimension(slot)
+            if dimension.score < config.dimension_floor and dimension.contests >= GRACE:
+                agent.view[slot] = None
+                counters.dims_dropped += 1
+    worth = [fitness(agent) for agent in agents]
+    judged = [i for i, agent in enumerate(agents) if step - agent.birth >= config.selection_interval]
+    dead = sorted(judged, key=lambda i: worth[i])[: round(config.turnover * len(agents))]
+    alive = [i for i in range(len(agents)) if i not in dead]
+    parents = [agents[i] for i in dead]
+    if alive:
+        luck = rng.random(len(alive))
+        ranked = sorted(range(len(alive)), key=lambda i: (worth[alive[i]], luck[i]))
+        entrants = rng.integers(len(alive), size=(len(dead), config.tournament))
+        parents = [agents[alive[ranked[max(group)]]] for group in entrants]
+    heirs = bear(parents, counters.next_id, world, config, step, rng)
+    for i, heir in zip(dead, heirs, strict=True):
+        society.deaths.append(
+            {
+                "id": agents[i].id,
+                "age": step - agents[i].birth,
+                "fitness": worth[i],
+                "dimensions": len(agents[i].held),
+                "heir": heir.id,
+                "parent": heir.parent,
+            }
+        )
+        agents[i] = heir
+    counters.deaths += len(dead)
+    counters.births += len(dead)
+    counters.next_id += len(dead)
+
+
+def fitness(agent: ReferenceAgent) -> float:
+    """Mean superiority times communicative success; 0 for an agent without dimensions."""
+    return float(agent.esteem * agent.success) if agent.held else 0.0
+
+
+def bear(
+    parents: list[ReferenceAgent],
+    next_id: int,
+    world: World,
+    config: SocietyConfig,
+    step: int,
+    rng: np.random.Generator,
+) -> list[ReferenceAgent]:
+    """A mutated offspring of each parent: perhaps another body, some other sensors, a childhood of its own."""
+    heirs = [
+        ReferenceAgent(
+            id=next_id + i,
+            parent=parent.id,
+            birth=step,
+            body=parent.body,
+            sensor=list(parent.sensor),
+            view=[None if d is None else d.inherited(step) for d in parent.view],
+            success=parent.success,
+        )
+        for i, parent in enumerate(parents)
+    ]
+    n, m, n_features = len(heirs), n_sensors(config, world), world.n_features
+    other_body = rng.random(n) < config.mutation
+    bodies = world.train[rng.integers(len(world.train), size=n)]
+    keys = rng.random((n, n_features))
+    moved = rng.random((n, m)) < config.mutation
+    for i, heir in enumerate(heirs):
+        if other_body[i]:
+            heir.body = int(bodies[i])
+            for slot in heir.held:
+                heir.dimension(slot).feel_anew(np.float32(NEUTRAL))
+        fresh = [int(feature) for feature in np.argsort(keys[i]) if feature not in heir.sensor]
+        heir.sense_instead(dict(zip(np.flatnonzero(moved[i]).tolist(), fresh, strict=False)), world)
+    grow_up(heirs, world, config, rng)
+    return heirs
+
+
+def merge(society: ReferenceSociety) -> None:
+    """Phase 9: the library takes the views in, and the agents its word for what they hold."""
+    world, config, agents, counters = society.world, society.config, society.agents, society.counters
+    if len(agents) > MERGE_SAMPLE:
+        agents = [agents[i] for i in sorted(society.rng.permutation(len(agents))[:MERGE_SAMPLE])]
+    told = society.library.merge(
+        views_of(agents, world, config), world.features[world.train], step=society.steps, n_words=counters.n_words
+    )
+    counters.n_words = told.n_words
+    if not config.library_word:
+        return
+    names = told.word.tolist()
+    for row, agent in enumerate(agents):
+        esteem = agent.esteem
+        for slot in agent.held:
+            dimension, concept = agent.dimension(slot), int(told.concept[row, slot])
+            if told.sign[row, slot] < 0:
+                dimension.turn_round(esteem)
+            dimension.words = [word for word in dimension.words if word not in names]
+            if concept != NOTHING:
+                dimension.words = [names[concept]]
+            dimension.concept = concept
+
+
+def views_of(agents: list[ReferenceAgent], world: World, config: SocietyConfig) -> Views:
+    """What agents bring to the library."""
+
+    def in_slots(value: Callable[[Dimension], int | float], empty: int | float) -> NDArray[np.float64]:
+        return np.array([[empty if d is None else value(d) for d in agent.view] for agent in agents])
+
+    words = np.full((len(agents), config.dimensions, config.vocabulary), NOTHING, dtype=np.int32)
+    for row, agent in enumerate(agents):
+        for slot in agent.held:
+            known = agent.dimension(slot).words
+            words[row, slot, : len(known)] = known
+    return Views(
+        agent=np.array([agent.id for agent in agents]),
+        held=in_slots(lambda d: True, False).astype(bool),
+        levels=np.array([agent.levels(world, world.probe.tolist()) for agent in agents]),
+        sensor=np.array([agent.sensor for agent in agents], dtype=np.int32),
+        loading=np.array([agent.loadings for agent in agents]),
+        words=words,
+        kind=in_slots(lambda d: d.kind, EMPTY).astype(np.int8),
+        exemplar=in_slots(lambda d: d.exemplar, NOTHING).astype(np.int32),
+        born=in_slots(lambda d: d.born, NOTHING).astype(np.int32),
+        score=in_slots(lambda d: float(d.score), 0.0).astype(np.float32),
+    )
