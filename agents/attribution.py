@@ -156,14 +156,17 @@ def attribute(
         outcome += weights["talk"] * y
         own += weights["talk"] * credit.own
         others += weights["talk"] * credit.others
-    if weights["comparison"] > 0 and "comparison" in experience.outcomes:
+    compared = "comparison" in experience.outcomes
+    if weights["comparison"] > 0 and compared:
         y = experience.outcomes["comparison"]
         p, q = expected_standings(population, world, rows, slots, partners)
         felt["comparison"] = felt_reward(contest_credits(p, q, y), config)
         outcome += weights["comparison"] * y
         own += weights["comparison"] * (p - 0.5)
         others += weights["comparison"] * (0.5 - q)
-    ledger.add(outcome, own, others)
+    # Between contests, events without one would pass for variance that nobody explains.
+    if compared or not (weights["comparison"] > 0 and config.compare_interval > 0):
+        ledger.add(outcome, own, others)
     return dataclasses.replace(experience, felt=felt)
 
 

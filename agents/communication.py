@@ -64,11 +64,8 @@ def talk(
     choice = rng.random(len(meeting))
     pointed = world.probe[rng.integers(len(world.probe), size=(len(meeting), config.common_ground))]
     if config.game == "gesture":
-        outcome = _gesture_game(population, world, meeting, pointed, n_words)
-    else:
-        outcome = _language_game(population, world, meeting, pointed, choice, config, n_words)
-    _remember_success(population, meeting, outcome)
-    return outcome
+        return _gesture_game(population, world, meeting, pointed, n_words)
+    return _language_game(population, world, meeting, pointed, choice, config, n_words)
 
 
 def _language_game(
@@ -243,7 +240,7 @@ def _line_up(
 
 
 def turn_round(population: Population, rows: NDArray[np.intp], slots: NDArray[np.intp]) -> None:
-    """Reverse the direction of dimensions (a slot of each row).
+    """Reverse the direction of dimensions.
 
     What was felt along the old direction says little about the new one, as gains and losses are not learned at one
     rate: so it is felt as the agent feels in general, like a new dimension.
@@ -273,7 +270,8 @@ def _first(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
     return np.where(mask.any(axis=1), mask.argmax(axis=1), NOTHING)
 
 
-def _remember_success(population: Population, meeting: Meeting, outcome: Talk) -> None:
+def remember_success(population: Population, meeting: Meeting, outcome: Talk) -> None:
+    """Let both sides get used to how well they understand each other: running means, by dimension and in all."""
     won = outcome.success.astype(np.float32)
     for side, slot in ((meeting.speaker, outcome.speaker_slot), (meeting.hearer, outcome.hearer_slot)):
         population.success[side] += MEMORY_OF_SUCCESS * (won - population.success[side])

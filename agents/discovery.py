@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from agents.config import SocietyConfig
 from agents.perception import remembered, shift_attention
-from agents.population import ABSTRACT, EMPTY, NEUTRAL, NOTHING, RAW, Population, likeness
+from agents.population import ABSTRACT, EMPTY, NEUTRAL, NOTHING, Population, take_exemplar
 from agents.world import World
 from knowledge_graph.rotation import varimax
 
@@ -47,7 +47,7 @@ def discover(
     for start in range(0, len(rows), CHUNK):
         batch = rows[start : start + CHUNK]
         corr, count = correlations(world, population, batch)
-        proposals, n_proposed = propose(corr, count, config)
+        proposals, n_proposed, population.communality[batch] = propose(corr, count, config)
         found += _accommodate(population, batch, corr, proposals, n_proposed, step)
     found += _take_exemplars(population, rows, world, step, rng)
     return found
@@ -108,12 +108,13 @@ def parallel_analysis(eigenvalues: NDArray[np.float64], count: NDArray[np.intp],
 
 def propose(
     corr: Correlations, count: NDArray[np.intp], config: SocietyConfig
-) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """Unit loadings [n, S, m] of the proposed dimensions, strongest first, and how many there are [n]."""
+) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.float64]]:
+    """Unit loadings [n, S, m] of the proposed dimensions, strongest first; their number [n]; communalities [n, m]."""
     values, vectors = np.linalg.eigh(corr)
     values, vectors = values[:, ::-1], vectors[:, :, ::-1]
     number = parallel_analysis(values, count, config.dimensions)
     proposals = np.zeros((len(corr), config.dimensions, corr.shape[1]))
+    communality = np.zeros(corr.shape[:2])
     for k in range(1, config.dimensions + 1):
         these = np.flatnonzero(number == k)
         if len(these) == 0:
@@ -123,12 +124,13 @@ def propose(
         else:
             loadings, _ = minres(corr[these], k, start=vectors[these, :, :k])
             loadings, _ = varimax(loadings, max_iterations=50, tolerance=1e-5)
+        communality[these] = (loadings**2).sum(axis=2)
         strength = np.linalg.norm(loadings, axis=1)
         order = np.argsort(-strength, axis=1, kind="stable")
         loadings = np.take_along_axis(loadings, order[:, None, :], axis=2)
         norm = np.linalg.norm(loadings, axis=1, keepdims=True)
         proposals[these, :k] = (loadings / np.where(norm > 0, norm, 1)).swapaxes(1, 2)
-    return proposals, number
+    return proposals, number, communality
 
 
 def minres(
@@ -296,12 +298,4 @@ def _take_exemplars(
     takes = empty.any(axis=1) & (known > 0)
     at, slot = rows[takes], empty[takes].argmax(axis=1)
     objects = population.seen[at, (pick[takes] * known[takes]).astype(np.intp)]
-    population.install(
-        at,
-        slot,
-        loading=likeness(world.features, objects, population.sensor[at]),
-        kind=RAW,
-        exemplar=objects,
-        step=step,
-    )
-    return len(at)
+    return take_exemplar(population, at, slot, objects, world, step=step)

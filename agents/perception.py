@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.population import ABSTRACT, NOTHING, RAW, Population, likeness, unit
+from agents.population import NOTHING, RAW, Population, likeness, unit
 from agents.world import World
 
 
@@ -46,21 +46,19 @@ def shift_attention(
     share: float,
     rng: np.random.Generator,
 ) -> None:
-    """Turn the sensors that the abstract dimensions explain least to random features not sensed so far.
+    """Turn the sensors of the least communality to random features not sensed so far.
 
-    A feature that goes with others stays; one that goes with nothing makes room. So attention climbs towards groups
-    of features that a common factor explains, without anybody knowing them.
+    A feature that goes with others stays; one that goes with nothing, by the factors found last, makes room. So
+    attention climbs towards groups of features that a common factor explains, without anybody knowing them.
     """
     m, n_features = population.n_sensors, world.n_features
     n_moved = min(round(share * m), n_features - m)
     if n_moved == 0 or len(rows) == 0:
         return
     keys = rng.random((len(rows), n_features))
-    weight = population.loading[rows] ** 2 * (population.kind[rows] == ABSTRACT)[:, :, None]
-    explained = weight.max(axis=1)
-    # Ties (several features that no dimension weighs) must not favour low places.
+    # Ties (several features that no factor explains) must not favour low places.
     ties = np.take_along_axis(keys, population.sensor[rows].astype(np.intp), axis=1)
-    moved = np.lexsort((ties, explained), axis=1)[:, :n_moved]
+    moved = np.lexsort((ties, population.communality[rows]), axis=1)[:, :n_moved]
     taken = np.zeros((len(rows), n_features), dtype=bool)
     np.put_along_axis(taken, population.sensor[rows].astype(np.intp), True, axis=1)
     fresh = np.argsort(np.where(taken, np.inf, keys), axis=1)[:, :n_moved]
@@ -79,18 +77,20 @@ def replace_sensors(
     Abstract dimensions do not weigh a feature that they were not found on; raw ones are the likeness to their
     exemplar through the new sensors.
     """
-    population.sensor[rows, places] = features
-    population.loading[rows, :, places] = 0.0
     touched = np.unique(rows)
-    held = population.held[touched]
-    at, slot = np.nonzero(held)
+    raw, raw_slot = np.nonzero(population.kind[touched] == RAW)
+    raw = touched[raw]
+    exemplar = population.exemplar[raw, raw_slot]
+    # A raw dimension may have been turned round in talk, and stays so.
+    alike = likeness(world.features, exemplar, population.sensor[raw])
+    turned = (population.loading[raw, raw_slot] * alike).sum(axis=1, keepdims=True) < 0
+    population.sensor[rows, places] = features
+    population.communality[rows, places] = 0.0
+    population.loading[rows, :, places] = 0.0
+    at, slot = np.nonzero(population.held[touched])
     population.loading[touched[at], slot] = unit(population.loading[touched[at], slot])
-    at, slot = np.nonzero(population.kind[touched] == RAW)
-    at = touched[at]
-    alike = likeness(world.features, population.exemplar[at, slot], population.sensor[at])
-    # A raw dimension may have been turned round in talk: what is left of the old loading knows its direction.
-    turned = (population.loading[at, slot] * alike).sum(axis=1, keepdims=True) < 0
-    population.loading[at, slot] = np.where(turned, -alike, alike)
+    alike = likeness(world.features, exemplar, population.sensor[raw])
+    population.loading[raw, raw_slot] = np.where(turned, -alike, alike)
 
 
 def remembered(population: Population, rows: NDArray[np.intp]) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:

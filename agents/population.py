@@ -34,6 +34,7 @@ class Population:
     birth : int32 [N], the step at which the agent was born
     body : int32 [N], the object it is
     sensor : int32 [N, m], the features it senses, without repetition
+    communality : float32 [N, m], share of each sensed feature's variance that the factors found last explain
     seen : int32 [N, R], a reservoir of the objects it has seen, -1 where free
     n_seen : int32 [N], how many objects it has seen in its life
     loading : float32 [N, S, m], unit norm (zero in empty slots): what a dimension weighs
@@ -53,6 +54,7 @@ class Population:
     birth: NDArray[np.int32]
     body: NDArray[np.int32]
     sensor: NDArray[np.int32]
+    communality: NDArray[np.float32]
     seen: NDArray[np.int32]
     n_seen: NDArray[np.int32]
     loading: NDArray[np.float32]
@@ -145,6 +147,7 @@ def found(world: World, config: SocietyConfig, rng: np.random.Generator) -> Popu
         birth=np.zeros(n, dtype=np.int32),
         body=world.train[rng.integers(len(world.train), size=n)],
         sensor=distinct(rng, n, m, world.n_features),
+        communality=np.zeros((n, m), dtype=np.float32),
         seen=np.full((n, config.memory), NOTHING, dtype=np.int32),
         n_seen=np.zeros(n, dtype=np.int32),
         loading=np.zeros((n, slots, m), dtype=np.float32),
@@ -159,21 +162,11 @@ def found(world: World, config: SocietyConfig, rng: np.random.Generator) -> Popu
         understood=np.zeros((n, slots), dtype=np.float32),
     )
     grow_up(population, np.arange(n), world, config, rng)
-    rows = np.arange(n)
-    for slot in range(config.exemplars):
-        # The first exemplar is the agent itself; the others are childhood acquaintances, while those last.
-        known = slot - 1 < min(config.childhood, config.memory)
-        objects = population.body if slot == 0 or not known else population.seen[:, slot - 1]
-        if slot > 0 and not known:
-            break
-        population.install(
-            rows,
-            np.full(n, slot),
-            loading=likeness(world.features, objects, population.sensor),
-            kind=RAW,
-            exemplar=objects,
-            step=0,
-        )
+    # The first exemplar is the agent itself; the others are childhood acquaintances, while those last.
+    known = min(config.childhood, config.memory)
+    for slot in range(min(config.exemplars, 1 + known)):
+        objects = population.body if slot == 0 else population.seen[:, slot - 1]
+        take_exemplar(population, np.arange(n), np.full(n, slot), objects, world, step=0)
     return population
 
 
@@ -189,6 +182,23 @@ def grow_up(
     population.seen[rows] = NOTHING
     population.seen[rows, :known] = world.train[rng.integers(len(world.train), size=(len(rows), known))]
     population.n_seen[rows] = known
+
+
+def take_exemplar(
+    population: Population,
+    rows: NDArray[np.intp],
+    slots: NDArray[np.intp],
+    objects: NDArray[np.int32],
+    world: World,
+    *,
+    step: int,
+) -> int:
+    """Make an object a raw dimension of each row, unless it is one already; returns how many it was made for."""
+    new = (population.exemplar[rows] != objects[:, None]).all(axis=1)
+    rows, slots, objects = rows[new], slots[new], objects[new]
+    alike = likeness(world.features, objects, population.sensor[rows])
+    population.install(rows, slots, loading=alike, kind=RAW, exemplar=objects, step=step)
+    return len(rows)
 
 
 def likeness(

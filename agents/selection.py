@@ -41,7 +41,7 @@ def fitness(population: Population) -> NDArray[np.float64]:
     An agent without dimensions has fitness 0.
     """
     esteem = population.self_esteem(np.arange(len(population)))
-    return np.where(population.held.any(axis=1), esteem, 0.0) * population.success
+    return np.where(population.held.any(axis=1), esteem, 0.0) * population.success.astype(np.float64)
 
 
 def select_agents(
@@ -58,7 +58,8 @@ def select_agents(
     n_dead = round(config.turnover * len(population))
     # The newborn are not judged before they have lived through a whole selection interval.
     judged = np.flatnonzero(step - population.birth >= config.selection_interval)
-    dead = judged[np.argsort(worth[judged], kind="stable")][:n_dead]
+    # Among equals chance decides, not the row: otherwise the same rows would die at every selection.
+    dead = judged[np.lexsort((rng.random(len(judged)), worth[judged]))][:n_dead]
     alive = np.setdiff1d(np.arange(len(population)), dead)
     parents = alive[tournament(worth[alive], len(dead), config.tournament, rng)] if len(alive) else dead
     ids = next_id + np.arange(len(dead), dtype=np.int64)
@@ -104,6 +105,7 @@ def bear(
     for name in (
         "body",
         "sensor",
+        "communality",
         "loading",
         "kind",
         "exemplar",

@@ -8,10 +8,11 @@ from typing import Any, NoReturn
 import mesa
 import networkx as nx
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from agents.agent import KEPT_BY_SELECTION, Agent
 from agents.attribution import Ledger, attribute
-from agents.communication import Talk, spelled, talk
+from agents.communication import Talk, remember_success, spelled, talk
 from agents.config import SocietyConfig
 from agents.consult import take_the_librarys_word, views_of
 from agents.discovery import discover
@@ -24,6 +25,10 @@ from agents.selection import Deaths, drop_dimensions, select_agents
 from agents.superiority import compare, feel
 from agents.world import World
 from knowledge_graph.library import Library
+
+BLAS = ThreadpoolController()
+"""A tick is many small matrix products, on which threads cost more than they give (seven times more where the cores
+are busy); and on one thread, results do not depend on how many cores there are."""
 
 MERGE_SAMPLE = 2000
 """A larger society is merged from a random sample of this many views."""
@@ -98,6 +103,10 @@ class Society(mesa.Model):  # type: ignore[misc]
 
     def step(self) -> None:
         """One tick: each phase in its turn, on the state that the phase before left."""
+        with BLAS.limit(limits=1, user_api="blas"):
+            self._tick()
+
+    def _tick(self) -> None:
         if self.config.activation == "sequential":
             self.agents.shuffle_do("step")
         else:
@@ -121,6 +130,7 @@ class Society(mesa.Model):  # type: ignore[misc]
                 experience = self.attribute(experience)
             if self.due(self.config.feel_interval):
                 self.feel(experience)
+            self.remember(meeting)
 
     def due(self, interval: int) -> bool:
         """Whether a phase with this interval has its turn at this step."""
@@ -157,6 +167,11 @@ class Society(mesa.Model):  # type: ignore[misc]
     def feel(self, experience: Experience) -> None:
         """Phase 6: superiority moves fast on good news and slowly on bad."""
         feel(self.population, experience, self.config)
+
+    def remember(self, meeting: Meeting) -> None:
+        """What was expected has been compared with what came; now that becomes part of what is expected."""
+        if self.last_talk is not None:
+            remember_success(self.population, meeting, self.last_talk)
 
     def discover(self) -> None:
         """Phase 7: attention shifts, abstract dimensions arise."""

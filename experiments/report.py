@@ -16,7 +16,7 @@ from agents.society import Society
 from experiments.report_library import coverage_section, looks_section, map_section, number_section, words_section
 from experiments.report_page import script
 from experiments.report_society import deaths_section, doing_section, feelings_section, settings_section, talk_section
-from experiments.report_text import Row, count, esc, headline, key_figures, known, last, lede, number
+from experiments.report_text import DASH, Row, count, esc, headline, key_figures, known, last, lede, number
 from knowledge_graph.library import Library
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:"
@@ -58,7 +58,8 @@ def render(
         for what, value, beside in key_figures(summary, society.config, best_view)
     )
     speed, wall = known(summary["agent_steps_per_s"]), known(summary["wall_s"])
-    lived = f"{count(summary['n_steps'], 'step')} of {count(summary['n_agents'], 'agent')}, seed {esc(summary['seed'])}"
+    seed = DASH if summary["seed"] is None else esc(summary["seed"])
+    lived = f"{count(summary['n_steps'], 'step')} of {count(summary['n_agents'], 'agent')}, seed {seed}"
     took = f", in {number(wall, 0)} seconds" if wall is not None else ""
     pace = f" ({number(speed, 0)} agent-steps a second)" if speed is not None else ""
     # Inside the library's own strings the end of a script can be written in a way that a page does not take for one.

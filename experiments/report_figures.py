@@ -77,8 +77,8 @@ def superiority_figure(rows: Sequence[Row], *, tau: float | None) -> go.Figure |
     if last(rows, "mean_felt") is None:
         return None
     figure = chart(x="step")
-    level(figure, rows, tau, "\N{GREEK SMALL LETTER TAU}, if every contest were fair", GREY)
-    line(figure, rows, "predicted", "where it settles, given the true win rates", PURPLE, dash="dash", width=1.8)
+    level(figure, rows, tau, "\N{GREEK SMALL LETTER TAU}, in fair contests", GREY)
+    line(figure, rows, "predicted", "where it settles", PURPLE, dash="dash", width=1.8)
     line(figure, rows, "mean_felt", "felt", ORANGE, width=3)
     line(figure, rows, "mean_true", "true", BLUE, width=3)
     values = [v for trace in figure.data for v in trace.y if v is not None]
@@ -91,7 +91,7 @@ def standing_histogram(felt: NDArray[np.floating], true: NDArray[np.floating]) -
     """How the superiority felt is spread over dimensions, beside true standing."""
     if len(felt) == 0:
         return None
-    figure = chart(x="superiority, from 0 (everybody stands higher) to 1", height=330)
+    figure = chart(x="superiority", height=330)
     edges = np.linspace(0.0, 1.0, 26)
     for name, values, colour in (("true", true, BLUE), ("felt", felt, ORANGE)):
         share = np.histogram(values, bins=edges)[0] / len(values)
@@ -218,13 +218,20 @@ def labels_figure(library: Mapping[str, Any]) -> go.Figure | None:
     return figure
 
 
-def spectrum_figure(eigenvalues: NDArray[np.floating], edge: float, n_concepts: int) -> go.Figure:
+def spectrum_figure(eigenvalues: NDArray[np.floating], edge: float, n_concepts: int) -> go.Figure | None:
     """Eigenvalues of the mean of all views, and the edge that views without anything in common would reach."""
-    shown = min(max(2 * n_concepts, 24), len(eigenvalues))
-    values = np.asarray(eigenvalues[:shown], dtype=float)
+    values = np.asarray(eigenvalues[: max(2 * n_concepts, 24)], dtype=float)
+    # On a logarithmic scale the last of them, which are mere rounding errors, would take all the room.
+    values = values[values > edge / 8]
+    shown = len(values)
+    if shown == 0:
+        return None
     rank = np.arange(1, shown + 1)
     figure = chart(x="shared direction, strongest first")
-    for name, mask, colour in (("kept", values > edge, BLUE), ("not kept", (values <= edge) & (values > 1e-4), GREY)):
+    for name, mask, colour in (
+        ("kept", values > edge, BLUE),
+        ("not kept", values <= edge, GREY),
+    ):
         if mask.any():
             figure.add_scatter(
                 x=rank[mask],
@@ -238,7 +245,7 @@ def spectrum_figure(eigenvalues: NDArray[np.floating], edge: float, n_concepts: 
     figure.add_scatter(
         x=[0.5, shown + 0.5], y=[edge, edge], mode="lines", name="edge of chance", line=dashed, hovertemplate="%{y:.3f}"
     )
-    figure.update_yaxes(type="log", tickvals=[0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0])
+    figure.update_yaxes(type="log", tickvals=[0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0])
     figure.update_xaxes(range=[0, shown + 1])
     return figure
 
@@ -262,7 +269,8 @@ def concepts_figure(rows: Sequence[Row], history: Sequence[Event]) -> go.Figure 
                 customdata=happened,
                 hovertemplate="%{customdata}",
             )
-    line(figure, rows, "n_concepts", "concepts", BLUE, shape="hv")
+    some = [dict(row) | {"n_concepts": row.get("n_concepts") or None} for row in rows]
+    line(figure, some, "n_concepts", "concepts", BLUE, shape="hv")
     figure.update_traces(hovertemplate="%{y:.0f}", selector={"type": "scatter"})
     figure.update_layout(barmode="relative")
     figure.update_yaxes(zeroline=True, zerolinecolor=GREY)
@@ -276,8 +284,9 @@ def deaths_figure(steps: Sequence[int], founders: Sequence[int], later: Sequence
     for name, deaths, colour in (("founders", founders, GREY), ("born later", later, PURPLE)):
         figure.add_bar(x=steps, y=deaths, width=width, name=name, marker={"color": colour}, hovertemplate="%{y}")
     most = max(a + b for a, b in zip(founders, later, strict=True))
-    figure.update_layout(barmode="stack", hovermode="x unified")
-    figure.update_yaxes(range=[0, 1.1 * most])
+    figure.update_layout(barmode="stack", hovermode="x unified", legend={"traceorder": "normal"})
+    figure.update_xaxes(range=[min(steps) - width, max(steps) + width])
+    figure.update_yaxes(range=[0, 1.1 * most], dtick=1 if most <= 5 else None)
     return figure
 
 
@@ -293,7 +302,7 @@ def ages_figure(ages: NDArray[np.integer]) -> go.Figure:
         marker={"color": PURPLE},
         hovertemplate="about %{x:.0f} steps: %{y}<extra></extra>",
     )
-    figure.update_yaxes(rangemode="tozero")
+    figure.update_yaxes(rangemode="tozero", dtick=1 if dead.max() <= 5 else None)
     return figure
 
 
@@ -351,7 +360,8 @@ def attribution_figure(shares: Mapping[str, float]) -> go.Figure:
             textfont={"size": 14, "color": INK if key == "luck" else "#ffffff"},
             hovertemplate=f"{name}: {number(shares[key], 3)}<extra></extra>",
         )
-    figure.update_layout(barmode="stack", bargap=0.1)
-    figure.update_xaxes(tickformat=".0%", range=[0, 1.001])
+    figure.update_layout(barmode="stack", bargap=0.1, legend={"traceorder": "normal"})
+    figure.update_xaxes(tickformat=".0%", range=[0, 1.002], tickvals=[0, 0.25, 0.5, 0.75, 1])
+    figure.update_layout(margin={"l": 14, "r": 30})
     figure.update_yaxes(showgrid=False, showticklabels=False)
     return figure

@@ -79,20 +79,17 @@ def number_section(library: Library, metrics: Sequence[Row]) -> Section:
         "and its height says how much of it the average view captures. Views that have nothing in common would come up "
         f"to the dashed line ({edge}) by chance; what stands above it is kept, and that is all that decides the number."
     )
-    plots = [
-        Plot(
-            name="spectrum",
-            heading="Directions that views share",
-            note="Mean share captured by a view, logarithmic scale.",
-            figure=draw.spectrum_figure(unified.eigenvalues, unified.edge, unified.n_concepts),
-        )
-    ]
+    plots = []
+    spectrum = draw.spectrum_figure(unified.eigenvalues, unified.edge, unified.n_concepts)
+    if spectrum is not None:
+        note = "Mean share captured by a view, logarithmic scale."
+        plots.append(Plot(name="spectrum", heading="Directions that views share", note=note, figure=spectrum))
     grown = draw.concepts_figure(metrics, library.history)
     if grown is not None:
         note = "Lines are what there is; bars what arose and what was given up at a merge."
         plots.append(Plot(name="concepts", heading="Concepts in the library", note=note, figure=grown))
     heading = f"Why {count(unified.n_concepts, 'concept')}" if unified.n_concepts else "Why there are no concepts"
-    return Section(id="number", short="How many", heading=heading, text=text, parts=[tuple(plots)])
+    return Section(id="number", short="How many", heading=heading, text=text, parts=[tuple(plots)] if plots else [])
 
 
 def coverage_section(metrics: Sequence[Row], summary: Mapping[str, Any]) -> Section:

@@ -78,10 +78,11 @@ def feelings_section(society: Society, metrics: Sequence[Row], summary: Mapping[
     )
     text = f"Agents compare their bodies on the dimensions they talk about; {news}. "
     if known(felt["mean_felt"]) is not None and known(felt["mean_true"]) is not None:
+        mean_contests = round(known(felt["contests"]) or 0.0)
         text += (
             f"At the end they feel a superiority of {number(felt['mean_felt'])} where {number(felt['mean_true'])} "
             f"is true, an illusion of {number(felt['illusory'])}. With their win rates it settles at "
-            f"{number(felt['predicted'])}; dimensions have been in {number(felt['contests'], 0)} contests on average. "
+            f"{number(felt['predicted'])}; dimensions have been in {count(mean_contests, 'contest')} on average. "
         )
     if config.reward_weights["comparison"] < 1 or config.self_attribution < 1:
         text += "That prediction is for feedback from comparison alone, and here other things are felt too. "
@@ -97,7 +98,7 @@ def feelings_section(society: Society, metrics: Sequence[Row], summary: Mapping[
     spread = draw.standing_histogram(feeling, true)
     cloud = draw.standing_scatter(feeling, true, contests, (p, bernoulli_fixed_point(p, rate_up=up, rate_down=down)))
     if spread is not None and cloud is not None:
-        shown = "Share of the dimensions that have been in a contest."
+        shown = "Share of dimensions with contests; at 0 everybody stands higher, at 1 nobody."
         near = "A point is one dimension of one agent; contests draw it to the curve."
         parts.append(
             (

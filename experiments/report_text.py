@@ -27,7 +27,10 @@ def known(value: Any) -> float | None:
 def number(value: Any, digits: int = 2) -> str:
     """A number with a true minus sign and thousands apart; a dash where there is none."""
     found = known(value)
-    return DASH if found is None else f"{found:,.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    if found is None:
+        return DASH
+    # Adding 0 after rounding turns a negative zero into a plain one.
+    return f"{round(found, digits) + 0.0:,.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def percent(value: Any) -> str:
@@ -72,11 +75,12 @@ def lede(summary: Mapping[str, Any], best_view: float | None) -> str:
     library = summary["library"]
     concepts = known(library["n_concepts"])
     if not concepts:
-        alone = f" The best of them explains {percent(best_view)} of what varies." if known(best_view) else ""
-        return (
-            "What they know stays in their own heads: no direction is shared by more views than chance would have it."
-            + alone
+        if known(best_view) is None:
+            return "What they know is still in their own heads."
+        alone = (
+            f"no view explains more than {percent(best_view)} of what varies among objects that none of them has met"
         )
+        return f"What they know is still in their own heads: {alone}."
     said = []
     if known(library["explained_variance"]) is not None:
         said.append(
@@ -113,7 +117,7 @@ def key_figures(
             f"no agent holds more than {number(jungle['max_dims'], 0)}",
         ),
         (
-            "Held-out variance explained",
+            "Variance explained",
             percent(library["explained_variance"]),
             f"best single view {percent(best_view)}, any 8 dimensions {percent(library['rank8_explained_variance'])}",
         ),
@@ -131,12 +135,8 @@ def key_figures(
         per_concept = talk["words_per_concept"]
         beside = f"{number(per_concept, 1)} per concept" if known(per_concept) is not None else "before any are shared"
         keys.append(("Words in use", number(talk["distinct_words"], 0), beside))
-    keys.append(
-        (
-            "Superiority felt",
-            number(felt["mean_felt"]),
-            f"true {number(felt['mean_true'])}, heading for {number(felt['predicted'])}",
-        )
-    )
-    keys.append(("Deaths", number(jungle["deaths"], 0), f"{count(jungle['births'], 'birth')} kept the number"))
+    heading = f", heading for {number(felt['predicted'])}" if known(felt["predicted"]) is not None else ""
+    keys.append(("Superiority felt", number(felt["mean_felt"]), f"true {number(felt['mean_true'])}{heading}"))
+    beside = f"{count(jungle['births'], 'birth')} kept the number" if jungle["deaths"] else "everybody lives"
+    keys.append(("Deaths", number(jungle["deaths"], 0), beside))
     return keys

@@ -98,7 +98,7 @@ def caption(library: Library) -> str:
 
 def escaped(text: str) -> str:
     """Text as plotly shows it literally: plotly takes a few HTML tags and entities for formatting."""
-    return html.escape(re.sub(r"\s+", " ", text), quote=False)
+    return html.escape(re.sub(r"[\s\x00-\x1f\x7f]+", " ", text), quote=False)
 
 
 def closeness(library: Library) -> dict[str, float]:

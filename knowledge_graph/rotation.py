@@ -35,7 +35,8 @@ def varimax(
     for _ in range(max_iterations):
         turned = normal @ rotation
         # The gradient of sum(var(turned^2)); its polar factor is the best next rotation.
-        gradient = normal.swapaxes(-1, -2) @ (turned**3 - turned * np.mean(turned**2, axis=-2, keepdims=True))
+        squared = turned * turned
+        gradient = normal.swapaxes(-1, -2) @ (turned * (squared - squared.mean(axis=-2, keepdims=True)))
         left, values, right = np.linalg.svd(gradient)
         # Each matrix stops when it has converged itself, so that none depends on its company.
         rotation = np.where(growing[..., None, None], left @ right, rotation)

@@ -20,7 +20,7 @@ from agents.society import Counters
 from agents.world import World
 from knowledge_graph.library import Library
 from tests.agents.reference_change import discover, merge, select
-from tests.agents.reference_meeting import Pair, attribute, compare, feel, meet, perceive, talk
+from tests.agents.reference_meeting import Pair, attribute, compare, feel, meet, perceive, remember, talk
 from tests.agents.reference_mind import found
 
 
@@ -54,6 +54,7 @@ class ReferenceSociety:
                 attribute(self, experiences)
             if self.due(config.feel_interval):
                 feel(self, experiences)
+            remember(self.pairs)
         if self.due(config.discovery_interval):
             discover(self)
         if self.due(config.selection_interval):

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from agents.config import SocietyConfig
 from agents.discovery import SAME, minres, null_eigenvalues
-from agents.population import ABSTRACT, EMPTY, NEUTRAL, NOTHING, RAW
+from agents.population import ABSTRACT, EMPTY, NEUTRAL, NOTHING
 from agents.selection import GRACE
 from agents.society import MERGE_SAMPLE
 from agents.world import World
 from knowledge_graph.rotation import varimax
 from knowledge_graph.unify import Views
-from tests.agents.reference_mind import Dimension, ReferenceAgent, Vector, grow_up, likeness, n_sensors
+from tests.agents.reference_mind import Dimension, ReferenceAgent, Vector, grow_up, n_sensors
 
 if TYPE_CHECKING:
     from tests.agents.reference import ReferenceSociety
@@ -29,28 +29,26 @@ def discover(society: ReferenceSociety) -> None:
     for agent in agents:
         corr = correlations(agent, world, config)
         refreshed: set[int] = set()
-        for proposal in propose(corr, len(agent.seen), config):
+        proposals, agent.communality = propose(corr, len(agent.seen), config)
+        for proposal in proposals:
             accommodate(society, agent, proposal, corr, refreshed)
     for agent, chance in zip(agents, rng.random(len(agents)), strict=True):
         if len(agent.held) < len(agent.view) and agent.seen:
             obj = agent.seen[int(chance * len(agent.seen))]
-            alike = likeness(world, obj, agent.sensor)
-            agent.install(agent.view.index(None), loading=alike, kind=RAW, exemplar=obj, step=society.steps)
-            society.counters.dims_discovered += 1
+            taken = agent.take_exemplar(agent.view.index(None), obj, world, step=society.steps)
+            society.counters.dims_discovered += taken
 
 
 def shift_attention(
     agents: list[ReferenceAgent], world: World, config: SocietyConfig, rng: np.random.Generator
 ) -> None:
-    """The sensors that abstract dimensions explain least turn to random new features."""
+    """The sensors of least communality turn to random new features."""
     m, n_features = len(agents[0].sensor), world.n_features
     n_moved = min(round(config.attention * m), n_features - m)
     if n_moved == 0:
         return
     for agent, keys in zip(agents, rng.random((len(agents), n_features)), strict=True):
-        abstract = [d.loading for d in agent.view if d is not None and d.kind == ABSTRACT]
-        explained = [max((float(loading[place] ** 2) for loading in abstract), default=0.0) for place in range(m)]
-        dullest = sorted(range(m), key=lambda place: (explained[place], keys[agent.sensor[place]]))
+        dullest = sorted(range(m), key=lambda place: (agent.communality[place], keys[agent.sensor[place]]))
         fresh = [int(feature) for feature in np.argsort(keys) if feature not in agent.sensor]
         agent.sense_instead(dict(zip(dullest[:n_moved], fresh, strict=False)), world)
 
@@ -72,8 +70,10 @@ def correlations(agent: ReferenceAgent, world: World, config: SocietyConfig) -> 
     return corr
 
 
-def propose(corr: NDArray[np.float64], count: int, config: SocietyConfig) -> list[NDArray[np.float64]]:
-    """Unit loadings of as many dimensions as there is more than noise for, strongest first."""
+def propose(
+    corr: NDArray[np.float64], count: int, config: SocietyConfig
+) -> tuple[list[NDArray[np.float64]], list[float]]:
+    """Unit loadings of as many dimensions as there is more than noise for, strongest first; communalities."""
     values, vectors = np.linalg.eigh(corr)
     values, vectors = values[::-1], vectors[:, ::-1]
     number = 0
@@ -82,14 +82,15 @@ def propose(corr: NDArray[np.float64], count: int, config: SocietyConfig) -> lis
         while number < min(config.dimensions, len(corr) - 1) and values[number] > noise[number]:
             number += 1
     if number == 0:
-        return []
+        return [], [0.0] * len(corr)
     if config.discovery == "pca":
         loadings = vectors[:, :number] * np.sqrt(values[:number])
     else:
         unrotated, _ = minres(corr[None], number, start=vectors[None, :, :number])
         loadings = varimax(unrotated[0], max_iterations=50, tolerance=1e-5)[0]
     columns = sorted(loadings.T, key=lambda column: -np.linalg.norm(column))
-    return [column / np.linalg.norm(column) for column in columns if column.any()]
+    communality = (loadings**2).sum(axis=1).astype(np.float32)
+    return [column / np.linalg.norm(column) for column in columns], communality.tolist()
 
 
 def accommodate(
@@ -149,7 +150,8 @@ def select(society: ReferenceSociety) -> None:
                 counters.dims_dropped += 1
     worth = [fitness(agent) for agent in agents]
     judged = [i for i, agent in enumerate(agents) if step - agent.birth >= config.selection_interval]
-    dead = sorted(judged, key=lambda i: worth[i])[: round(config.turnover * len(agents))]
+    chance = dict(zip(judged, rng.random(len(judged)), strict=True))
+    dead = sorted(judged, key=lambda i: (worth[i], chance[i]))[: round(config.turnover * len(agents))]
     alive = [i for i in range(len(agents)) if i not in dead]
     parents = [agents[i] for i in dead]
     if alive:
@@ -196,6 +198,7 @@ def bear(
             birth=step,
             body=parent.body,
             sensor=list(parent.sensor),
+            communality=list(parent.communality),
             view=[None if d is None else d.inherited(step) for d in parent.view],
             success=parent.success,
         )

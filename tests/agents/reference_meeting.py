@@ -100,7 +100,7 @@ def perceive(society: ReferenceSociety, pairs: list[Pair]) -> None:
 
 
 def talk(society: ReferenceSociety, pairs: list[Pair]) -> list[Experience]:
-    """Phase 3: a game per pair, which both sides remember."""
+    """Phase 3: a game per pair."""
     world, config, rng = society.world, society.config, society.rng
     choices = rng.random(len(pairs))
     pointed = world.probe[rng.integers(len(world.probe), size=(len(pairs), config.common_ground))]
@@ -109,12 +109,6 @@ def talk(society: ReferenceSociety, pairs: list[Pair]) -> list[Experience]:
             language_game(society, pair, float(choice), objects.tolist())
         else:
             gesture_game(society, pair, objects.tolist())
-        for agent, slot in ((pair.speaker, pair.speaker_slot), (pair.hearer, pair.hearer_slot)):
-            won = np.float32(pair.success)
-            agent.success += MEMORY_OF_SUCCESS * (won - agent.success)
-            if slot != NOTHING:
-                used = agent.dimension(slot)
-                used.understood += MEMORY_OF_SUCCESS * (won - used.understood)
     sides = [(pair, pair.speaker, pair.hearer, pair.speaker_slot) for pair in pairs]
     sides += [(pair, pair.hearer, pair.speaker, pair.hearer_slot) for pair in pairs]
     return [
@@ -258,6 +252,7 @@ def attribute(society: ReferenceSociety, experiences: list[Experience]) -> None:
     for e in experiences:
         e.felt = dict(e.outcomes)
         outcome = own_effect = others_effect = 0.0
+        comparing = weights["comparison"] > 0 and config.compare_interval > 0
         if weights["talk"] > 0:
             y, usual = e.outcomes["talk"], float(e.agent.success)
             own = float(e.agent.dimension(e.slot).understood) - usual
@@ -277,7 +272,8 @@ def attribute(society: ReferenceSociety, experiences: list[Experience]) -> None:
             outcome += weights["comparison"] * y
             own_effect += weights["comparison"] * (p - 0.5)
             others_effect += weights["comparison"] * (0.5 - q)
-        society.ledger.append((outcome, own_effect, others_effect))
+        if "comparison" in e.outcomes or not comparing:
+            society.ledger.append((outcome, own_effect, others_effect))
 
 
 def expected_standings(e: Experience, world: World) -> tuple[float, float]:
@@ -303,3 +299,14 @@ def feel(society: ReferenceSociety, experiences: list[Experience]) -> None:
             rate = config.rate_up if error > 0 else config.rate_down
             dimension.score = np.float32(float(dimension.score) + rate * weights[source] * error)
         dimension.contests += "comparison" in e.outcomes
+
+
+def remember(pairs: list[Pair]) -> None:
+    """How well they understood each other becomes part of what both sides expect."""
+    for pair in pairs:
+        for agent, slot in ((pair.speaker, pair.speaker_slot), (pair.hearer, pair.hearer_slot)):
+            won = np.float32(pair.success)
+            agent.success += MEMORY_OF_SUCCESS * (won - agent.success)
+            if slot != NOTHING:
+                used = agent.dimension(slot)
+                used.understood += MEMORY_OF_SUCCESS * (won - used.understood)

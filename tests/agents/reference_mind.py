@@ -55,6 +55,7 @@ class ReferenceAgent:
     birth: int
     body: int
     sensor: list[int]
+    communality: list[float]
     view: list[Dimension | None]
     seen: list[int] = dataclasses.field(default_factory=list)
     n_seen: int = 0
@@ -94,20 +95,31 @@ class ReferenceAgent:
             loading=loading, kind=kind, exemplar=exemplar, born=step, score=self.esteem, understood=self.success
         )
 
+    def take_exemplar(self, slot: int, obj: int, world: World, *, step: int) -> bool:
+        """Make an object a raw dimension, unless it is one already."""
+        if any(self.dimension(held).exemplar == obj for held in self.held):
+            return False
+        alike = likeness(world, obj, self.sensor)
+        self.install(slot, loading=alike, kind=RAW, exemplar=obj, step=step)
+        return True
+
     def sense_instead(self, moved: dict[int, int], world: World) -> None:
         """Sense other features at some places; abstract dimensions do not weigh them, raw ones stay a likeness."""
         if not moved:
             return
+        old = list(self.sensor)
         for place, feature in moved.items():
             self.sensor[place] = feature
+            self.communality[place] = 0.0
         for slot in self.held:
             dimension = self.dimension(slot)
-            dimension.loading[list(moved)] = 0.0
-            dimension.loading = unit(dimension.loading)
             if dimension.kind == RAW:
+                turned = (dimension.loading * likeness(world, dimension.exemplar, old)).sum() < 0
                 alike = likeness(world, dimension.exemplar, self.sensor)
-                turned = (dimension.loading * alike).sum() < 0
                 dimension.loading = -alike if turned else alike
+            else:
+                dimension.loading[list(moved)] = 0.0
+                dimension.loading = unit(dimension.loading)
 
 
 def likeness(world: World, obj: int, sensor: list[int]) -> Vector:
@@ -138,6 +150,7 @@ def found(world: World, config: SocietyConfig, rng: np.random.Generator) -> list
             birth=0,
             body=int(bodies[i]),
             sensor=[int(feature) for feature in np.argsort(keys[i])[:m]],
+            communality=[0.0] * m,
             view=[None] * config.dimensions,
         )
         for i in range(n)
@@ -146,7 +159,7 @@ def found(world: World, config: SocietyConfig, rng: np.random.Generator) -> list
     for agent in agents:
         # Likeness to itself, then to the first that it saw.
         for slot, obj in enumerate([agent.body, *agent.seen][: config.exemplars]):
-            agent.install(slot, loading=likeness(world, obj, agent.sensor), kind=RAW, exemplar=obj, step=0)
+            agent.take_exemplar(slot, obj, world, step=0)
     return agents
 
 

@@ -247,7 +247,7 @@ def test_a_feature_that_never_varied_correlates_with_nothing(small_world: World)
 
 def test_principal_components_span_the_leading_eigenvectors() -> None:
     corr = np.stack([sample_correlation(seed, 12, 3) for seed in range(4)])
-    proposals, number = propose(corr, np.full(4, 500), SocietyConfig(discovery="pca"))
+    proposals, number, _ = propose(corr, np.full(4, 500), SocietyConfig(discovery="pca"))
     assert (number == 3).all()
     for matrix, proposal in zip(corr, proposals, strict=True):
         leading = np.linalg.eigh(matrix)[1][:, ::-1][:, :3]
@@ -261,7 +261,7 @@ def test_proposals_have_unit_norm_and_the_strongest_comes_first(discovery: str) 
     loadings = factor_loadings(rng, 15, 3) * np.array([1.0, 0.8, 0.6])
     corr = correlation_of(sample(rng, loadings, 2000))
     config = SocietyConfig(discovery=discovery)  # type: ignore[arg-type]
-    proposals, number = propose(corr[None], np.array([2000]), config)
+    proposals, number, _ = propose(corr[None], np.array([2000]), config)
     assert number.tolist() == [3]
     np.testing.assert_allclose(np.linalg.norm(proposals[0, :3], axis=1), 1)
     if discovery == "factor":
@@ -278,7 +278,7 @@ def test_the_abstract_landlord_follows_the_common_factor_as_spearman_and_brown_s
     corr = correlation_of(levels)
     first = np.linalg.eigh(corr)[1][:, -1]
     if n > 1:
-        proposals, number = propose(corr[None], np.array([n_objects]), SocietyConfig(discovery="pca"))
+        proposals, number, _ = propose(corr[None], np.array([n_objects]), SocietyConfig(discovery="pca"))
         assert number.tolist() == [1]
         assert abs(proposals[0, 0] @ first) == pytest.approx(1)
         first = proposals[0, 0]
@@ -355,7 +355,7 @@ def test_where_all_slots_are_taken_the_one_worth_least_gives_way(small_world: Wo
     memorise(population, small_world, 400, rng)
     population.score[:] = rng.uniform(0.2, 0.8, population.score.shape)
     corr, count = correlations(small_world, population, np.arange(30))
-    proposals, _ = propose(corr, count, config)
+    proposals, _, _ = propose(corr, count, config)
     worth = population.score * unique_variance(corr, population.loading)
     discover(population, np.arange(30), small_world, config, 1, rng)
     for row in range(30):

@@ -128,9 +128,10 @@ def test_attention_turns_as_many_sensors_as_told_and_keeps_them_distinct(
     assert_true_to_sensors(population, world)
 
 
-def test_attention_leaves_what_the_abstract_dimensions_explain(world: World) -> None:
+def test_attention_leaves_features_of_the_least_communality(world: World) -> None:
     population = with_abstract_dimensions(people(world), np.random.default_rng(3))
-    explained = (population.loading[:, 4:6] ** 2).max(axis=1)
+    population.communality[:] = np.random.default_rng(5).random(population.communality.shape)
+    explained = population.communality.copy()
     before = population.sensor.copy()
     shift_attention(population, np.arange(len(population)), world, 0.3, np.random.default_rng(4))
     moved = population.sensor != before

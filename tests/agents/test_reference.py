@@ -176,6 +176,9 @@ def assert_same_deaths(society: Society, plain: ReferenceSociety) -> None:
     assert recorded == [pytest.approx(death, abs=TOLERANCE) for death in plain.deaths]
 
 
+SINGLE = ("id", "parent", "birth", "body", "sensor", "communality")
+
+
 def columns_of(plain: ReferenceSociety) -> dict[str, np.ndarray]:
     """The reference's agents as columns, as `Population` has them."""
     agents, life = plain.agents, plain.config
@@ -190,7 +193,7 @@ def columns_of(plain: ReferenceSociety) -> dict[str, np.ndarray]:
         "born": NOTHING,
         "understood": 0.0,
     }
-    columns = {name: [getattr(agent, name) for agent in agents] for name in ("id", "parent", "birth", "body", "sensor")}
+    columns = {name: [getattr(agent, name) for agent in agents] for name in SINGLE}
     columns |= {name: [getattr(agent, name) for agent in agents] for name in ("seen", "n_seen", "success")}
     columns |= {
         name: [[empty if d is None else getattr(d, name) for d in agent.view] for agent in agents]

@@ -1,0 +1,143 @@
+"""GCCA on views made by hand, where the shared dimensions are known."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from knowledge_graph.measures import explained_variance, matched_correlation, principal_axes
+from knowledge_graph.rotation import varimax
+from knowledge_graph.unify import gcca, loadings_of, metric_of, noise_edge
+from tests.knowledge_graph.handmade import FACTORS, PROBE, SLOTS, planted, views_on
+
+
+def test_three_dimensional_minds_recover_six_shared_dimensions_together() -> None:
+    features, truth = planted()
+    unified = gcca(views_on(features, truth, agents=80), features)
+    assert unified.n_concepts == FACTORS
+    found = loadings_of(features, unified.weights)
+    assert matched_correlation(found, truth) > 0.97
+    fresh, _ = planted(seed=9)
+    optimum = explained_variance(fresh, principal_axes(features, FACTORS))
+    assert explained_variance(fresh, found) > 0.98 * optimum
+
+
+def test_concept_scores_are_what_the_agents_weights_say_and_are_uncorrelated() -> None:
+    features, truth = planted()
+    unified = gcca(views_on(features, truth, agents=40), features)
+    probe = features[:PROBE]
+    said = probe @ unified.weights
+    np.testing.assert_allclose(said - said.mean(axis=0), unified.scores, atol=1e-4)
+    np.testing.assert_allclose(unified.scores.T @ unified.scores / PROBE, np.eye(unified.n_concepts), atol=1e-8)
+
+
+def test_support_is_the_mean_share_of_a_concept_that_views_explain() -> None:
+    features, truth = planted()
+    views = views_on(features, truth, agents=30)
+    unified = gcca(views, features)
+    told = np.zeros(unified.n_concepts)
+    for levels in views.levels.astype(float):
+        centred = levels - levels.mean(axis=0)
+        fitted = centred @ np.linalg.lstsq(centred, unified.scores, rcond=None)[0]
+        told += (fitted**2).sum(axis=0) / (unified.scores**2).sum(axis=0)
+    np.testing.assert_allclose(unified.support, told / 30, atol=1e-6)
+    assert unified.support.sum() <= SLOTS
+
+
+def test_correlations_are_those_of_each_dimension_with_each_concept() -> None:
+    features, truth = planted()
+    views = views_on(features, truth, agents=5)
+    unified = gcca(views, features)
+    for a in range(5):
+        expected = np.corrcoef(views.levels[a].T, unified.scores.T)[:SLOTS, SLOTS:]
+        np.testing.assert_allclose(unified.correlation[a], expected, atol=1e-5)
+
+
+def test_views_of_pure_noise_share_nothing() -> None:
+    features, truth = planted()
+    kept = [gcca(views_on(features, truth, agents=100, seed=s, noise=True), features).n_concepts for s in range(5)]
+    # The edge is an asymptotic one: a single eigenvalue may stray over it now and then.
+    assert sorted(kept)[2] == 0
+    assert max(kept) <= 1
+
+
+def test_shuffled_probe_objects_destroy_what_is_shared() -> None:
+    features, truth = planted()
+    views = views_on(features, truth, agents=80)
+    rng = np.random.default_rng(3)
+    mixed = np.stack([levels[rng.permutation(PROBE)] for levels in views.levels])
+    assert gcca(dataclasses.replace(views, levels=mixed), features).n_concepts <= 1
+
+
+def test_signs_and_rotations_of_single_views_do_not_matter() -> None:
+    features, truth = planted()
+    views = views_on(features, truth, agents=40)
+    rng = np.random.default_rng(4)
+    turns = np.stack([np.linalg.qr(rng.standard_normal((SLOTS, SLOTS)))[0] for _ in range(40)])
+    turned = dataclasses.replace(
+        views,
+        levels=(views.levels @ turns).astype(np.float32),
+        loading=(turns.swapaxes(1, 2) @ views.loading).astype(np.float32),
+    )
+    before, after = gcca(views, features), gcca(turned, features)
+    np.testing.assert_allclose(before.eigenvalues, after.eigenvalues, atol=1e-5)
+    np.testing.assert_allclose(np.abs(before.scores.T @ after.scores / PROBE).max(axis=0), 1.0, atol=1e-4)
+
+
+def test_empty_repeated_and_constant_dimensions_add_nothing() -> None:
+    features, truth = planted()
+    views = views_on(features, truth, agents=40)
+    levels, held = views.levels.copy(), views.held.copy()
+    levels[:20, :, 2] = levels[:20, :, 1]
+    levels[20:30, :, 2] = 7.0
+    held[30:, 2] = False
+    unified = gcca(dataclasses.replace(views, levels=levels, held=held), features)
+    two = dataclasses.replace(
+        views, levels=views.levels[:, :, :2], held=views.held[:, :2], loading=views.loading[:, :2]
+    )
+    np.testing.assert_allclose(unified.eigenvalues, gcca(two, features).eigenvalues, atol=1e-5)
+    assert not unified.correlation[30:, 2].any()
+
+
+def test_unifying_refuses_no_views_and_no_shared_objects() -> None:
+    features, truth = planted()
+    views = views_on(features, truth, agents=4)
+    with pytest.raises(ValueError, match="two shared objects"):
+        gcca(dataclasses.replace(views, levels=views.levels[:, :1]), features)
+    with pytest.raises(ValueError, match="0 views"):
+        gcca(dataclasses.replace(views, levels=views.levels[:0]), features)
+
+
+def test_noise_edge_is_the_largest_eigenvalue_that_random_views_have() -> None:
+    rng = np.random.default_rng(0)
+    n, p, k = 200, 100, 4
+    mean = np.zeros((p, p))
+    for _ in range(n):
+        q = np.linalg.qr(rng.standard_normal((p, k)))[0]
+        mean += q @ q.T / n
+    assert np.linalg.eigvalsh(mean)[-1] == pytest.approx(noise_edge(k, p, n), rel=0.05)
+    assert noise_edge(0, p, n) == 1.0
+
+
+def test_distances_in_the_metric_are_those_between_reconstructions() -> None:
+    rng = np.random.default_rng(0)
+    loadings, scores = rng.standard_normal((20, 5)), rng.standard_normal((7, 5))
+    near = scores @ metric_of(loadings)
+    seen = scores @ loadings.T
+    np.testing.assert_allclose(near @ near.T, seen @ seen.T, atol=1e-10)
+
+
+def test_varimax_finds_simple_structure_again_after_a_random_rotation() -> None:
+    _, truth = planted()
+    turn = np.linalg.qr(np.random.default_rng(0).standard_normal((FACTORS, FACTORS)))[0]
+    rotated, rotation = varimax(truth @ turn)
+    assert matched_correlation(rotated, truth) > 1 - 1e-6
+    np.testing.assert_allclose(rotation.T @ rotation, np.eye(FACTORS), atol=1e-10)
+    np.testing.assert_allclose(truth @ turn @ rotation, rotated, atol=1e-12)
+
+
+def test_varimax_of_many_is_varimax_of_each() -> None:
+    loadings = np.random.default_rng(0).standard_normal((4, 12, 3))
+    together = varimax(loadings, max_iterations=200)[0]
+    for one, many in zip(loadings, together, strict=True):
+        np.testing.assert_allclose(varimax(one, max_iterations=200)[0], many, atol=1e-3)
