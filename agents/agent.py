@@ -12,6 +12,7 @@ import mesa
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from agents.discovery import correlations, factor_analysis, parallel_analysis
 from agents.errors import InputError
 from agents.population import NOTHING, Population
 from agents.selection import fitness
@@ -213,6 +214,20 @@ class Agent(mesa.Agent):  # type: ignore[misc]
             self.model.positions.pop(self.unique_id, None)
         else:
             self.model.positions[self.unique_id] = value
+
+    def factors(self, n_factors: int | None = None) -> NDArray[np.float64]:
+        """Common factors of what it remembers, through its sensors: varimax loadings [m, k] by factor-analyzer.
+
+        ``n_factors`` is by default what parallel analysis finds, at most the slots of a view. This looks at one agent
+        and changes nothing; the tick finds the same factors for all agents at once.
+        """
+        self._check_alive()
+        population, row = self.model.population, np.array([self.row])
+        corr, count = correlations(self.model.world, population, row)
+        if n_factors is None:
+            values = np.asarray(np.linalg.eigvalsh(corr)[:, ::-1], dtype=np.float64)
+            n_factors = int(parallel_analysis(values, count, population.n_slots)[0])
+        return factor_analysis(corr[0], n_factors) if n_factors else np.zeros((population.n_sensors, 0))
 
     def step(self) -> None:
         """What sequential activation calls: meet somebody, and live through it."""

@@ -42,23 +42,23 @@ def read_arrays(path: Path, wanted: Collection[str] | None = None) -> dict[str, 
     InputError
         If the file is not a whole archive, or something wanted is no plain array.
     """
+    names = [name for name in array_names(path) if wanted is None or name in wanted]
     arrays: dict[str, NDArray[Any]] = {}
-    for name in array_names(path):
-        if wanted is not None and name not in wanted:
-            continue
-        try:
-            # Pickles stay unread: an archive is data, and reading it must not run anything.
-            with np.load(path, allow_pickle=False) as archive:
-                array = archive[name]
-        except DAMAGE as error:
-            if isinstance(error, ValueError) and "allow_pickle" in str(error):
-                raise InputError(
-                    f"{path}: {name!r} holds Python objects, which are never loaded; save it as numbers or strings"
-                ) from error
-            raise InputError(f"{path}: {name!r} cannot be read ({first_line(error)}); write the file anew") from error
-        if not isinstance(array, np.ndarray):
+    try:
+        # Pickles stay unread: an archive is data, and reading it must not run anything.
+        with np.load(path, allow_pickle=False) as archive:
+            for name in names:
+                arrays[name] = archive[name]
+    except DAMAGE as error:
+        where = f"{path}: {names[len(arrays)]!r}" if len(arrays) < len(names) else str(path)
+        if isinstance(error, ValueError) and "allow_pickle" in str(error):
+            raise InputError(
+                f"{where} holds Python objects, which are never loaded; save it as numbers or strings"
+            ) from error
+        raise InputError(f"{where} cannot be read ({first_line(error)}); write the file anew") from error
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray):  # a member that is no .npy file comes as bytes
             raise InputError(f"{path}: {name!r} is not an array; write the file with numpy.savez")
-        arrays[name] = array
     return arrays
 
 

@@ -56,7 +56,7 @@ def shapley(values: NDArray[np.floating]) -> NDArray[np.float64]:
         If the last axis is not a power of two, or there are more than nine players.
     """
     worth = np.asarray(values, dtype=np.float64)
-    n = worth.shape[-1].bit_length() - 1
+    n = max(worth.shape[-1].bit_length() - 1, 0)
     if worth.shape[-1] != 1 << n or n > MAX_PLAYERS:
         raise ValueError(
             f"a game has the worth of 2^n coalitions of at most {MAX_PLAYERS} players, not {worth.shape[-1]} values"

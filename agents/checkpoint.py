@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.archive import first_line
 from agents.attribution import Ledger
 from agents.communication import spelled
 from agents.config import SocietyConfig
@@ -24,14 +25,26 @@ VERSION = 1
 
 
 def state(society: Society) -> dict[str, NDArray[np.generic]]:
-    """Arrays by name from which `restored` makes a society that goes on exactly as this one would."""
+    """Arrays by name from which `restored` makes a society that goes on exactly as this one would.
+
+    They are copies: the society can live on.
+
+    Raises
+    ------
+    ValueError
+        If agents have places in a Mesa space, which arrays cannot hold.
+    """
+    if society.positions:
+        raise ValueError("a society whose agents have places in a Mesa space cannot be saved as arrays; pickle it")
     library = {f"library/{name}": array for name, array in society.library.state().items()}
-    columns = {f"population/{name}": column for name, column in society.population.columns().items()}
+    columns = {f"population/{name}": column for name, column in society.population.copy().columns().items()}
     deaths = {f"deaths/{name}": array for name, array in _packed(society.deaths).items()}
-    steps = society.steps
+    edges = {} if society.edges is None else {"edges": society.edges.copy()}
     scalars = {
         "version": VERSION,
-        "steps": steps,
+        "world": society.world.fingerprint,
+        "config": dataclasses.asdict(society.config),
+        "steps": society.steps,
         "seed": society.seed,
         "rng": society.rng.bit_generator.state,
         "counters": dataclasses.asdict(society.counters),
@@ -39,8 +52,9 @@ def state(society: Society) -> dict[str, NDArray[np.generic]]:
     return {
         "scalars": np.array(json.dumps(scalars)),
         "ledger/count": np.array(society.ledger.count),
-        "ledger/total": society.ledger.total,
-        "ledger/squares": society.ledger.squares,
+        "ledger/total": society.ledger.total.copy(),
+        "ledger/squares": society.ledger.squares.copy(),
+        **edges,
         **columns,
         **deaths,
         **library,
@@ -55,12 +69,11 @@ def restored(arrays: Mapping[str, NDArray[Any]], world: World, config: SocietyCo
     Raises
     ------
     InputError
-        If the arrays are no checkpoint, or one of another version or another configuration.
+        If the arrays are no checkpoint, or one of another version, another world or another configuration.
     """
     try:
         scalars = json.loads(str(arrays["scalars"]))
-        if scalars["version"] != VERSION:
-            raise InputError(f"the checkpoint is of version {scalars['version']}, but this program reads {VERSION}")
+        _check_same(scalars, world, config)
         society = Society(world, config, seed=scalars["seed"])
         _restore_population(society.population, _part(arrays, "population"))
         society.rng.bit_generator.state = scalars["rng"]
@@ -71,21 +84,41 @@ def restored(arrays: Mapping[str, NDArray[Any]], world: World, config: SocietyCo
             total=arrays["ledger/total"].copy(),
             squares=arrays["ledger/squares"].copy(),
         )
+        society.edges = arrays["edges"].copy() if "edges" in arrays else None
         society.deaths = _unpacked(_part(arrays, "deaths"))
         society.library = Library.restored(_part(arrays, "library"), probe=world.probe, spell=spelled)
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise InputError(f"the checkpoint is incomplete or damaged ({type(error).__name__}: {error})") from error
+    except InputError:
+        raise
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise InputError(
+            f"the checkpoint is damaged ({type(error).__name__}: {first_line(error)}); start the run anew"
+        ) from error
     return society
+
+
+def _check_same(scalars: Mapping[str, Any], world: World, config: SocietyConfig) -> None:
+    if scalars["version"] != VERSION:
+        raise InputError(
+            f"the checkpoint is of version {scalars['version']}, but this program reads version {VERSION}; go on with "
+            "the program that wrote it, or start the run anew"
+        )
+    for name, value in dataclasses.asdict(config).items():
+        if scalars["config"][name] != value:
+            raise InputError(
+                f"{name} is {value}, but the checkpoint is of a society with {scalars['config'][name]}; go on with that"
+            )
+    if scalars["world"] != world.fingerprint:
+        raise InputError(
+            f"the world {world.name} is not the one that the checkpoint's society lived in: its objects have changed "
+            "since; put them back, or start the run anew"
+        )
 
 
 def _restore_population(population: Population, columns: Mapping[str, NDArray[Any]]) -> None:
     for name, fresh in population.columns().items():
         saved = columns[name]
         if saved.shape != fresh.shape or saved.dtype != fresh.dtype:
-            raise InputError(
-                f"the checkpoint's {name} is {saved.dtype} {saved.shape}, but this configuration needs "
-                f"{fresh.dtype} {fresh.shape}"
-            )
+            raise ValueError(f"{name} is {saved.dtype} {saved.shape}, not {fresh.dtype} {fresh.shape}")
         fresh[...] = saved
 
 

@@ -72,13 +72,21 @@ class SocietyConfig:
     """Share of an offspring's sensors drawn anew, and the chance that it is another body."""
 
     perceive_interval: int = 1
+    """Steps from one look at the scene to the next; 0 is never, as for all phases."""
     talk_interval: int = 1
+    """Steps from one game of words or gestures to the next."""
     compare_interval: int = 1
+    """Steps from one comparison of bodies to the next (where there is talk)."""
     attribute_interval: int = 1
+    """Steps from one split of outcomes between self, others and luck to the next (where there is talk)."""
     feel_interval: int = 1
+    """Steps from one update of superiority to the next (where there is talk)."""
     discovery_interval: int = 10
+    """Steps from one discovery of dimensions to the next."""
     selection_interval: int = 10
+    """Steps from one selection, of dimensions and of agents, to the next."""
     merge_interval: int = 25
+    """Steps from one merge of all views into the library to the next."""
     library_word: bool = True
     """Whether agents take the library's word (name and direction) for their dimensions at each merge."""
 

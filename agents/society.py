@@ -103,6 +103,7 @@ class Society(mesa.Model):  # type: ignore[misc]
 
     def step(self) -> None:
         """One tick: each phase in its turn, on the state that the phase before left."""
+        self.last_talk = None
         with BLAS.limit(limits=1, user_api="blas"):
             self._tick()
 
@@ -211,11 +212,11 @@ class Society(mesa.Model):  # type: ignore[misc]
 def _check_fit(world: World, config: SocietyConfig) -> None:
     """Refuse a configuration that this world cannot house."""
     m = n_sensors(config, world)
-    for name, value, limit, what in (
-        ("sensors", m, world.n_features, "features"),
-        ("dimensions", config.dimensions, m, "sensors"),
-        ("dimensions", config.dimensions, len(world.train), "objects to meet"),
-        ("candidates", config.candidates, len(world.train), "objects to meet"),
+    for name, value, limit, whose in (
+        ("sensors", m, world.n_features, f"features of {world.name}"),
+        ("dimensions", config.dimensions, m, "sensors of an agent"),
+        ("dimensions", config.dimensions, len(world.train), f"objects of {world.name} that can be met"),
+        ("candidates", config.candidates, len(world.train), f"objects of {world.name} that can be met"),
     ):
         if value > limit:
-            raise InputError(f"{name} is {value}, but {world.name} allows only {limit} ({what})")
+            raise InputError(f"{name} is {value}, but it must be at most {limit}, the number of {whose}")

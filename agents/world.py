@@ -8,7 +8,8 @@ can point at.
 from __future__ import annotations
 
 import dataclasses
-import zipfile
+import functools
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,14 +17,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.errors import InputError
+from agents.world_files import read
 
 HELD_OUT_SHARE = 0.25
 MIN_FEATURES = 2
+MIN_OBJECTS = 8
+MIN_PROBE = 2
+ROUNDING = 1e-12
+"""A feature whose standard deviation is a smaller share of its magnitude than this does not vary."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Truth:
-    """What was planted: ``loadings [D, K]`` and ``scores [M, K]``, for measuring only."""
+    """What was planted, for measuring only.
+
+    ``loadings [D, K]``, of the world's features (in units of their standard deviation), and ``scores [M, K]``.
+    """
 
     loadings: NDArray[np.float64]
     scores: NDArray[np.float64]
@@ -65,6 +74,18 @@ class World:
     @property
     def n_features(self) -> int:
         return self.features.shape[1]
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of all that a life in this world, and the measuring of it, can depend on (names apart)."""
+        digest = hashlib.sha256()
+        truth = () if self.truth is None else (self.truth.loadings, self.truth.scores)
+        for array in (self.features, self.train, self.held_out, self.probe, self.labels, *truth):
+            if array is None:
+                digest.update(b"none")
+            else:
+                digest.update(f"{array.dtype}{array.shape}".encode() + np.ascontiguousarray(array).data)
+        return digest.hexdigest()
 
 
 def digits(*, seed: int, probe: int = 500) -> World:
@@ -133,7 +154,8 @@ def table(path: Path, *, seed: int, label: str | None = None, probe: int = 500) 
 
     ``.npz`` holds ``features [M, D]`` and, if there, ``labels [M]``, ``category_names``, ``feature_names [D]`` and
     ``image_ids [M]`` (objects of one image are held out together). A table has one row per object; the column named
-    ``label`` (default: a column called "label" or "labels", where there is one) holds the labels, all others numbers.
+    ``label`` (default: a column called "label" or "labels", where there is one) holds the labels, ``image_ids`` (if
+    there) the images, all others numbers. The same data gives the same world from any of the three.
 
     Raises
     ------
@@ -141,13 +163,7 @@ def table(path: Path, *, seed: int, label: str | None = None, probe: int = 500) 
         If the file is missing or unreadable, a column is not numeric, a value is missing or infinite, a feature is
         constant, or there are too few objects or features.
     """
-    if not path.is_file():
-        raise InputError(f"{path} is not a file; give digits, planted, or the path of a .npz, .csv or .parquet file")
-    readers = {".npz": _read_npz, ".csv": _read_table, ".parquet": _read_table}
-    if path.suffix.lower() not in readers:
-        raise InputError(f"{path} ends in {path.suffix!r}, but a world is read from .npz, .csv or .parquet")
-    contents = readers[path.suffix.lower()](path, label)
-    _check_finite(contents.features, contents.feature_names, path)
+    contents = read(path, label)
     return build(
         name=path.stem,
         raw=contents.features,
@@ -177,26 +193,33 @@ def build(
     source: str | None = None,
     refuse_constant: bool = False,
 ) -> World:
-    """Centre, scale and split ``raw [M, D]`` into a `World`; the split depends on ``seed`` alone."""
+    """Centre, scale and split ``raw [M, D]`` into a `World`.
+
+    The split depends on ``seed`` (and the number of objects, or their ``groups``) alone. ``truth`` tells of ``raw``,
+    and is brought to the scale of the features. ``source`` is what messages call the world, by default ``name``.
+
+    Raises
+    ------
+    InputError
+        If there are too few objects, groups, features or probe objects, or a value is missing or infinite; with
+        ``refuse_constant`` also if a feature is the same for every object (else it becomes all zero).
+    """
     source = source or name
     n_objects, n_features = raw.shape
     if n_features < MIN_FEATURES:
         raise InputError(f"{source} has {n_features} feature(s), but a world needs at least {MIN_FEATURES}")
-    mean = raw.mean(axis=0, dtype=np.float64)
-    spread = raw.std(axis=0, dtype=np.float64)
+    if n_objects < MIN_OBJECTS:
+        raise InputError(f"{source} has {n_objects} object(s), but a world needs at least {MIN_OBJECTS}")
+    if probe < MIN_PROBE:
+        raise InputError(f"probe is {probe}, but it must be at least {MIN_PROBE}")
     names = tuple(feature_names) or tuple(f"x{i}" for i in range(n_features))
-    # A column of equal floats has a spread of rounding errors, not of zero: judge it against its own magnitude.
-    constant = spread <= 1e-12 * np.maximum(1.0, np.abs(mean))
+    _check_finite(raw, names, source)
+    features, mean, scale, constant = _standardised(raw)
     if refuse_constant and constant.any():
         raise InputError(
             f"{source}: feature {names[int(constant.argmax())]!r} is the same for every object; remove that column"
         )
-    scale = np.where(constant, 1.0, spread)
-    features = ((raw - mean) / scale).astype(np.float32)
-    features[:, constant] = 0.0
-    train, held_out = _split(n_objects, groups, np.random.default_rng([seed, 0x5911]))
-    if len(train) < 2 * MIN_FEATURES or len(held_out) == 0:
-        raise InputError(f"{source} has {n_objects} object(s), too few to hold a quarter of them out")
+    train, held_out = _split(n_objects, groups, np.random.default_rng([seed, 0x5911]), source)
     chosen = np.random.default_rng([seed, 0x940BE]).permutation(len(train))[: min(probe, len(train))]
     return World(
         name=name,
@@ -211,143 +234,51 @@ def build(
         label_names=tuple(label_names),
         groups=groups,
         image_shape=image_shape,
-        truth=truth,
+        truth=None if truth is None else dataclasses.replace(truth, loadings=truth.loadings / scale[:, None]),
     )
+
+
+def _standardised(
+    raw: NDArray[np.floating],
+) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """Columns of mean 0 and variance 1 [M, D], what they were before (mean, scale [D]), and which are constant [D].
+
+    A constant column becomes 0, with a scale of 1.
+    """
+    # Powers of two change no digit, and keep the squares of very large and very small numbers within range.
+    exponent = np.frexp(np.abs(raw).max(axis=0).astype(np.float64))[1]
+    moderate = np.ldexp(raw.astype(np.float64), -exponent)
+    mean, spread = moderate.mean(axis=0), moderate.std(axis=0)
+    # A column of equal floats has a spread of rounding errors, not of zero: judge it against its own magnitude.
+    constant = spread <= ROUNDING
+    features = ((moderate - mean) / np.where(constant, 1.0, spread)).astype(np.float32)
+    features[:, constant] = 0.0
+    return features, np.ldexp(mean, exponent), np.where(constant, 1.0, np.ldexp(spread, exponent)), constant
 
 
 def _split(
-    n_objects: int, groups: NDArray[np.int64] | None, rng: np.random.Generator
+    n_objects: int, groups: NDArray[np.int64] | None, rng: np.random.Generator, source: str
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Hold a random quarter out, whole groups at a time, so that no image is on both sides."""
     units = np.arange(n_objects) if groups is None else np.unique(groups, return_inverse=True)[1]
-    n_units = int(units.max()) + 1 if n_objects else 0
+    n_units = int(units.max()) + 1
     out = np.zeros(n_units, dtype=bool)
     out[rng.permutation(n_units)[: round(HELD_OUT_SHARE * n_units)]] = True
     held = out[units]
+    if not held.any() or (~held).sum() < MIN_OBJECTS // 2:
+        raise InputError(
+            f"{source} has its {n_objects} objects in {n_units} image(s), too few to hold a quarter of them out whole; "
+            "give more images"
+        )
     return np.flatnonzero(~held).astype(np.int32), np.flatnonzero(held).astype(np.int32)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Contents:
-    features: NDArray[np.float64]
-    feature_names: tuple[str, ...]
-    labels: NDArray[np.int64] | None
-    label_names: tuple[str, ...]
-    groups: NDArray[np.int64] | None = None
-
-
-def _read_npz(path: Path, label: str | None) -> _Contents:
-    try:
-        # allow_pickle stays off: a world is numbers, and reading one must not run anything.
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} cannot be read as an .npz archive of plain arrays: {_first_line(error)}") from error
-    if "features" not in arrays:
-        raise InputError(f"{path} has no array called 'features'; it has {', '.join(sorted(arrays)) or 'none'}")
-    features = arrays["features"]
-    if features.ndim != 2:
-        raise InputError(f"{path}: 'features' has shape {features.shape}, but it must be [objects, features]")
-    if features.dtype.kind not in "fiub":
-        raise InputError(f"{path}: 'features' holds {features.dtype} values, but it must hold numbers")
-    n_objects, n_features = features.shape
-    names = tuple(str(name) for name in arrays.get("feature_names", [f"x{i}" for i in range(n_features)]))
-    if len(names) != n_features:
-        raise InputError(f"{path}: 'feature_names' names {len(names)} features, but 'features' has {n_features}")
-    key = label or "labels"
-    if label is not None and label not in arrays:
-        raise InputError(f"{path} has no array called {label!r} to take the labels from")
-    labels, label_names = _labels(arrays.get(key), n_objects, arrays.get("category_names"), path, key)
-    groups = None
-    if "image_ids" in arrays:
-        groups = np.unique(_column(arrays["image_ids"], n_objects, path, "image_ids"), return_inverse=True)[1]
-    return _Contents(
-        features=features.astype(np.float64),
-        feature_names=names,
-        labels=labels,
-        label_names=label_names,
-        groups=None if groups is None else groups.astype(np.int64),
-    )
-
-
-def _read_table(path: Path, label: str | None) -> _Contents:
-    import pandas as pd
-
-    try:
-        frame = pd.read_csv(path) if path.suffix.lower() == ".csv" else pd.read_parquet(path)
-    except (
-        OSError,
-        ValueError,
-        UnicodeDecodeError,
-    ) as error:  # pandas' and pyarrow's parse errors are ValueErrors
-        raise InputError(f"{path} cannot be read as a {path.suffix} table: {_first_line(error)}") from error
-    if label is None:
-        label = next((str(c) for c in frame.columns if str(c).lower() in ("label", "labels")), None)
-    elif label not in frame.columns:
-        raise InputError(f"{path} has no column {label!r} to take the labels from")
-    column = None if label is None else frame.pop(label)
-    for name in frame.columns:
-        if not pd.api.types.is_numeric_dtype(frame[name]):
-            value = next((v for v in frame[name] if not isinstance(v, (int, float))), frame[name].iloc[0])
-            raise InputError(
-                f"{path}: column {str(name)!r} is not numeric (it has {str(value)!r}); remove it or give it as --label"
-            )
-    if frame.shape[0] == 0 or frame.shape[1] == 0:
-        raise InputError(
-            f"{path} has {frame.shape[0]} rows and {frame.shape[1]} numeric columns; it needs some of both"
-        )
-    if column is not None and bool(column.isna().any()):
-        raise InputError(f"{path}: the label of row {int(column.isna().to_numpy().argmax()) + 1} is missing")
-    raw_labels = None if column is None else column.to_numpy()
-    if raw_labels is not None and raw_labels.dtype.kind not in "iub":
-        raw_labels = raw_labels.astype(str)
-    labels, label_names = _labels(raw_labels, len(frame), None, path, label or "label")
-    return _Contents(
-        features=frame.to_numpy(dtype=np.float64, na_value=np.nan),
-        feature_names=tuple(str(name) for name in frame.columns),
-        labels=labels,
-        label_names=label_names,
-    )
-
-
-def _labels(
-    values: NDArray[np.generic] | None,
-    n_objects: int,
-    names: NDArray[np.generic] | None,
-    path: Path,
-    key: str,
-) -> tuple[NDArray[np.int64] | None, tuple[str, ...]]:
-    """Labels as indices into their names; with ``names`` given the values already are such indices."""
-    if values is None:
-        return None, ()
-    values = _column(values, n_objects, path, key)
-    if names is not None and values.dtype.kind in "iu":
-        codes = values.astype(np.int64)
-        if codes.min() < 0 or codes.max() >= len(names):
-            raise InputError(f"{path}: {key!r} must be indices into the {len(names)} 'category_names'")
-        return codes, tuple(str(name) for name in names)
-    distinct, inverse = np.unique(values, return_inverse=True)
-    return inverse.astype(np.int64), tuple(str(name) for name in distinct)
-
-
-def _column(values: NDArray[np.generic], n_objects: int, path: Path, key: str) -> NDArray[np.generic]:
-    if values.shape != (n_objects,):
-        raise InputError(
-            f"{path}: {key!r} has shape {values.shape}, but it must be one value for each of {n_objects} objects"
-        )
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        raise InputError(f"{path}: {key!r} has a missing or infinite value")
-    return values
-
-
-def _check_finite(features: NDArray[np.float64], names: Sequence[str], path: Path) -> None:
-    bad = ~np.isfinite(features)
+def _check_finite(raw: NDArray[np.floating], names: Sequence[str], source: str) -> None:
+    bad = ~np.isfinite(raw)
     if bad.any():
         row, column = (int(i) for i in np.argwhere(bad)[0])
+        what = "missing (nan)" if np.isnan(raw[row, column]) else "infinite"
         raise InputError(
-            f"{path}: feature {names[column]!r} is {features[row, column]} in row {row + 1}, but it must be finite"
+            f"{source}: feature {names[column]!r} is {what} in row {row + 1}; give a number there, or remove the row "
+            "or the feature"
         )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

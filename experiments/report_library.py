@@ -59,7 +59,9 @@ def looks_section(society: Society, library: Library) -> Section:
             "the objects that stand lowest on it, and of those that stand highest."
         )
     else:
-        text += " The bars are the features that say most about it: orange ones rise with the concept, blue ones fall."
+        text += (
+            " The bars are the features that say most about each: orange ones rise with the concept, blue ones fall."
+        )
     if world.labels is not None:
         text += (
             " Below, how high the objects of each label stand on it; no agent has ever seen a label, so what is sorted "

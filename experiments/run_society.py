@@ -6,23 +6,20 @@ Every file appears whole or not at all; an interrupted run goes on with ``--resu
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
-import json
 import os
 import signal
 import sys
+import threading
 import time
-import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Annotated
 
-import numpy as np
 from tqdm import tqdm
+from tyro.conf import arg
 
 from agents import checkpoint
 from agents import world as worlds
@@ -30,34 +27,45 @@ from agents.config import SocietyConfig
 from agents.errors import InputError
 from agents.society import Society
 from agents.world import World
-from experiments import command_line, report
-from experiments.measuring import Recorder, closing_library, metrics, summarise
-from knowledge_graph.export import to_graphml, to_json, to_node_link
-from knowledge_graph.files import atomic_write
+from experiments import command_line, run_files
+from experiments.closing_table import closing_table
+from experiments.measuring import Recorder, Row, metrics, summarise
+from experiments.run_files import Saved
 
 PROG = "run_society"
 DEFAULT_STEPS = 300
 DEFAULT_OUT = Path("runs/society")
-INTERRUPTED = 130
-"""Exit status after Ctrl-C, as shells have it."""
+TENTHS = 10
+"""Without a terminal for the progress bar, a line is written after each tenth of the run."""
+
+LARGEST = 2**31 - 1
+"""The columns of a population count in 32 bits."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunConfig(SocietyConfig):
     """What to run, and where to put what comes of it."""
 
+    sensors: Annotated[
+        int | None,
+        arg(metavar="INT", help_behavior_hint="(default: a quarter of the world's, at least 8 and at most 48)"),
+    ] = None
+    """Features an agent senses."""
+
     world: str = "digits"
     """digits, planted, or a .npz, .csv or .parquet file of objects x features."""
-    steps: int | None = None
-    """How long the society lives (default 300; with --resume, the length of the run that goes on)."""
+    steps: Annotated[int | None, arg(metavar="INT", help_behavior_hint=f"(default: {DEFAULT_STEPS})")] = None
+    """How long the society lives; with --resume, the length of the run that goes on."""
     seed: int = 0
     """The same seed gives the same society, bit for bit."""
-    out: Path | None = None
-    """Directory for the results (default runs/society)."""
-    resume: Path | None = None
-    """Go on from the checkpoint in this directory; only --steps can be given beside it."""
-    label: str | None = None
-    """Column or array of a file that holds the labels."""
+    out: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint=f"(default: {DEFAULT_OUT})")] = None
+    """Directory for the results."""
+    resume: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
+    """Go on with the run in this directory; only --steps can be given beside it."""
+    label: Annotated[
+        str | None, arg(metavar="NAME", help_behavior_hint="(default: the one called labels or label)")
+    ] = None
+    """Column or array of the world's file that holds the labels."""
     probe: int = 500
     """Objects that anyone can point at."""
     record_interval: int = 10
@@ -77,63 +85,93 @@ class RunConfig(SocietyConfig):
         super().__post_init__()
         for name, least in (
             ("seed", 0),
-            ("probe", 2),
+            ("probe", worlds.MIN_PROBE),
             ("record_interval", 1),
             ("checkpoint_interval", 0),
-            ("planted_objects", 8),
-            ("planted_features", 2),
+            ("planted_objects", worlds.MIN_OBJECTS),
+            ("planted_features", worlds.MIN_FEATURES),
             ("planted_factors", 1),
         ):
             self._at_least(name, least)
         if self.steps is not None:
             self._at_least("steps", 1)
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name != "seed" and isinstance(value, int) and value > LARGEST:
+                raise InputError(f"{field.name} is {value}, but it must be at most {LARGEST}")
+        for name, most, whom in (
+            ("tournament", self.agents, "agents, who can enter it"),
+            ("common_ground", self.probe, "probe objects, which make it up"),
+        ):
+            if getattr(self, name) > most:
+                raise InputError(
+                    f"{name} is {getattr(self, name)}, but it must be at most {most}, the number of {whom}"
+                )
+        if self.resume is None:
+            self._check_world()
+
+    def _check_world(self) -> None:
+        """Refuse what says nothing about the world that is named."""
+        if self.label is not None and self.world in ("digits", "planted"):
+            raise InputError(f"label is {self.label!r}, but {self.world} is not read from a file; leave it out")
+        for field in dataclasses.fields(self):
+            changed = field.name.startswith("planted_") and getattr(self, field.name) != field.default
+            if changed and self.world != "planted":
+                raise InputError(f"{field.name} is given, but world is {self.world}; give it with --world planted")
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     config = command_line.parse(RunConfig, args, prog=PROG, description="Run a society of 8-dimensional minds.")
-    config, out, arrays = (fresh if config.resume is None else resumed)(config)
-    world = make_world(config)
-    if arrays is None:
-        society, recorder, lived_s = Society(world, society_config(config), seed=config.seed), Recorder(), 0.0
+    saved: Saved | None = None
+    if config.resume is None:
+        out = config.out or DEFAULT_OUT
+        config = dataclasses.replace(config, steps=config.steps or DEFAULT_STEPS, out=None)
     else:
-        society = checkpoint.restored(arrays, world, society_config(config))
-        recorder, lived_s = _recorder_of(arrays)
-    _claim(out)
-    atomic_write(out / "config.json", to_json(_config_json(config)))
+        out = config.resume
+        config, saved = resumed(config, command_line.given(args))
+    society, recorder, lived_s = settle(config, saved)
+    run_files.claim(out)
     started = time.perf_counter() - lived_s
-    if not live(society, recorder, config, out, started):
+    if stopped := live(society, recorder, config, out, started):
         print(f"{PROG}: interrupted at step {society.steps}; go on with --resume {out}", file=sys.stderr)
-        return INTERRUPTED
+        return 128 + stopped
     wall_s = time.perf_counter() - started
     summary = summarise(society, recorder, name=config.world, seed=config.seed, wall_s=wall_s)
-    write_results(society, recorder, summary, out)
+    run_files.write_results(society, recorder, summary, out)
     print(closing_table(summary))
     print(f"\nReport: {out / 'report.html'}")
     return 0
 
 
-def fresh(config: RunConfig) -> tuple[RunConfig, Path, None]:
-    """A new run, with the defaults that depend on there being none before."""
-    return dataclasses.replace(config, steps=config.steps or DEFAULT_STEPS), config.out or DEFAULT_OUT, None
-
-
-def resumed(config: RunConfig) -> tuple[RunConfig, Path, dict[str, Any]]:
-    """The run in ``config.resume``: its own configuration, and what its checkpoint holds."""
+def resumed(config: RunConfig, flags: Sequence[str]) -> tuple[RunConfig, Saved]:
+    """The run in ``config.resume``: its own configuration, with the new length if one is given, and what it saved."""
     assert config.resume is not None
-    out = config.resume
-    given = [
-        field.name
-        for field in dataclasses.fields(RunConfig)
-        if field.name not in ("resume", "steps") and getattr(config, field.name) != field.default
-    ]
-    if given:
+    beside = [flag for flag in flags if flag not in ("--resume", "--steps")]
+    if beside:
+        raise InputError(f"{beside[0]} is given, but --resume goes on with the run's own configuration; leave it out")
+    saved = run_files.saved(config.resume)
+    longer = dataclasses.replace(RunConfig(**saved.config), steps=config.steps or saved.config["steps"])
+    if longer.steps is not None and longer.steps < saved.steps:
         raise InputError(
-            f"--resume goes on with the configuration in {out / 'config.json'}, so {given[0]} cannot be given beside it"
+            f"steps is {longer.steps}, but the run in {config.resume} has lived {saved.steps} steps already; give at "
+            "least as many"
         )
-    saved = _saved_config(out / "config.json")
-    arrays = _saved_arrays(out / "checkpoint.npz")
-    return dataclasses.replace(saved, steps=config.steps or saved.steps), out, arrays
+    return longer, saved
+
+
+def settle(config: RunConfig, saved: Saved | None) -> tuple[Society, Recorder, float]:
+    """The society to live on with, its recorder, and the seconds it has lived: a new one, or the one saved."""
+    _check_room(config)
+    try:
+        world = make_world(config)
+        if saved is None:
+            return Society(world, society_config(config), seed=config.seed), Recorder(), 0.0
+        return checkpoint.restored(saved.arrays, world, society_config(config)), saved.recorder, saved.lived_s
+    except MemoryError as error:
+        raise InputError(
+            f"agents is {config.agents}, too many for the memory of this machine; ask for fewer"
+        ) from error
 
 
 def society_config(config: RunConfig) -> SocietyConfig:
@@ -154,124 +192,46 @@ def make_world(config: RunConfig) -> World:
             communality=config.planted_communality,
             probe=config.probe,
         )
+    if config.world == "objects" and not Path(config.world).exists():
+        raise InputError(
+            "world is objects, but no object embeddings come with this program; give the path of a .npz file that "
+            "holds some as 'features'"
+        )
     return worlds.table(Path(config.world), seed=config.seed, label=config.label, probe=config.probe)
 
 
-def live(society: Society, recorder: Recorder, config: RunConfig, out: Path, started: float) -> bool:
-    """Step to the end with a progress bar, measuring and saving on the way; False if interrupted (and saved)."""
+def live(society: Society, recorder: Recorder, config: RunConfig, out: Path, started: float) -> int:
+    """Step to the end, showing progress, measuring and saving on the way; the signal that stopped it (saved), or 0."""
     assert config.steps is not None
+    fields = run_files.config_fields(config)
+    shown = sys.stderr.isatty()
     with (
-        _patience() as interrupted,
-        tqdm(total=config.steps, initial=society.steps, unit="step", mininterval=0.5) as bar,
+        _patience() as signals,
+        tqdm(total=config.steps, initial=society.steps, unit="step", mininterval=0.5, disable=not shown) as bar,
     ):
         while society.steps < config.steps:
             society.step()
             recorder.heard(society)
             if society.steps % config.record_interval == 0:
                 recorder.rows.append(metrics(society, recorder))
-                bar.set_postfix(_progress(recorder.rows[-1]))
+                bar.set_postfix_str(_progress(recorder.rows))
             bar.update()
+            if not shown and society.steps * TENTHS // config.steps > (society.steps - 1) * TENTHS // config.steps:
+                print(f"{PROG}: step {society.steps} of {config.steps}  {_progress(recorder.rows)}", file=sys.stderr)
             due = config.checkpoint_interval and society.steps % config.checkpoint_interval == 0
-            if due or interrupted or society.steps == config.steps:
-                save(society, recorder, config, out, time.perf_counter() - started)
-            if interrupted and society.steps < config.steps:
-                return False
-    return True
-
-
-def save(society: Society, recorder: Recorder, config: RunConfig, out: Path, wall_s: float) -> None:
-    """Write checkpoint.npz, from which the run can go on."""
-    arrays = checkpoint.state(society)
-    arrays["recorder"] = np.array(json.dumps(dataclasses.asdict(recorder) | {"wall_s": wall_s}))
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-    atomic_write(out / "checkpoint.npz", buffer.getvalue())
-
-
-def write_results(society: Society, recorder: Recorder, summary: dict[str, object], out: Path) -> None:
-    """Write what a finished run leaves beside its checkpoint."""
-    library = closing_library(society)
-    graph = library.graph()
-    files = {
-        "summary.json": to_json(summary),
-        "metrics.csv": _csv(recorder.rows),
-        "library.json": to_json(to_node_link(graph)),
-        "library.graphml": to_graphml(graph),
-        "report.html": report.render(society=society, library=library, metrics=recorder.rows, summary=summary).encode(),
-    }
-    for name, content in files.items():
-        atomic_write(out / name, content)
-
-
-def closing_table(summary: dict[str, Any]) -> str:
-    """The summary as a table for the terminal: measured beside its optimum, its floor and the single view."""
-    library, talk = summary["library"], summary["communication"]
-    felt, jungle, credit = summary["superiority"], summary["selection"], summary["attribution"]
-    rows: list[tuple[str, str, str]] = [
-        ("concepts", _number(library["n_concepts"], 0), f"no view holds more than {jungle['max_dims']}"),
-        (
-            "held-out variance explained",
-            _number(library["explained_variance"]),
-            f"optimum {_number(library['optimal_explained_variance'])}, 8 dimensions at best "
-            f"{_number(library['rank8_explained_variance'])}",
-        ),
-        ("efficiency", _number(library["efficiency"]), "of the best map of that many dimensions"),
-    ]
-    if library["mcc"] is not None:
-        rows.append(
-            (
-                "match with the planted truth",
-                _number(library["mcc"]),
-                f"one mind that holds all {_number(library['central_mcc'])}, best view "
-                f"{_number(library['best_single_view_mcc'])}, chance {_number(library['mcc_null'])}",
-            )
-        )
-    if library["label_accuracy"] is not None:
-        rows.append(
-            (
-                "label accuracy",
-                _number(library["label_accuracy"]),
-                f"raw features {_number(library['raw_label_accuracy'])}, best view "
-                f"{_number(library['best_single_view_label_accuracy'])}, mean view "
-                f"{_number(library['mean_single_view_label_accuracy'])}",
-            )
-        )
-    rows += [
-        (
-            "success of talk",
-            _number(talk["success"]),
-            f"before the library {_number(talk['success_before'])}, guessing {_number(talk['chance'])}",
-        ),
-        ("words", _number(talk["distinct_words"], 0), f"{_number(talk['words_per_concept'], 1)} per concept"),
-        (
-            "superiority felt",
-            _number(felt["mean_felt"]),
-            f"true {_number(felt['mean_true'])}, settles at {_number(felt['predicted'])}, tau {_number(felt['tau'])}",
-        ),
-        (
-            "outcomes due to self",
-            _number(credit["self"]),
-            f"others {_number(credit['others'])}, luck {_number(credit['luck'])}",
-        ),
-        (
-            "deaths",
-            _number(jungle["deaths"], 0),
-            f"dimensions found {_number(jungle['dims_discovered'], 0)}, dropped {_number(jungle['dims_dropped'], 0)}",
-        ),
-        (
-            "time",
-            f"{summary['wall_s']:.1f} s",
-            f"{_number(summary['agent_steps_per_s'], 0)} agent-steps/s",
-        ),
-    ]
-    wide = max(len(name) for name, _, _ in rows)
-    head = f"{summary['n_agents']} agents, {summary['n_steps']} steps of {summary['world']}, seed {summary['seed']}"
-    return "\n".join([head, *(f"  {name:<{wide}}  {value:>8}  {note}" for name, value, note in rows)])
+            if due or signals or society.steps == config.steps:
+                run_files.save(society, recorder, fields, out, time.perf_counter() - started)
+            if signals and society.steps < config.steps:
+                return signals[0]
+    return 0
 
 
 @contextmanager
 def _patience() -> Iterator[list[int]]:
-    """Turn the first Ctrl-C into a note in the list given, so that the step at hand is finished and saved."""
+    """Turn the first Ctrl-C (or SIGTERM) into a note in the list given, so that the step at hand is finished and saved.
+
+    Only the main thread can; in others the signals stay as they are.
+    """
     noted: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -279,78 +239,35 @@ def _patience() -> Iterator[list[int]]:
             raise KeyboardInterrupt
         noted.append(number)
 
-    before = signal.signal(signal.SIGINT, note)
+    heard = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    before = {number: signal.signal(number, note) for number in heard}
     try:
         yield noted
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-def _claim(out: Path) -> None:
-    """Make the directory for the results, or say why it cannot be."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        trial = out / f".trial.{os.getpid()}"
-        trial.write_bytes(b"")
-        trial.unlink()
-    except OSError as error:
-        raise InputError(
-            f"out is {out}, which cannot be written to ({error.strerror}); give another directory"
-        ) from error
+def _check_room(config: RunConfig) -> None:
+    """Refuse a population or a planted world that this machine could not hold, rather than let it grind to a halt."""
+    view = config.dimensions * ((config.sensors or 1) + config.vocabulary)
+    population = 4 * config.agents * (config.memory + view)
+    world = 8 * config.planted_objects * config.planted_features if config.world == "planted" else 0
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else float("inf")
+    for names, needed in ((("agents", "memory"), population), (("planted_objects", "planted_features"), world)):
+        if needed > there:
+            asked = " and ".join(f"{name} is {getattr(config, name)}" for name in names)
+            raise InputError(
+                f"{asked}, which takes {needed / 2**30:,.0f} GB, but this machine has {there / 2**30:,.0f} GB; ask for "
+                "less"
+            )
 
 
-def _saved_config(path: Path) -> RunConfig:
-    try:
-        fields = json.loads(path.read_text())
-        for name in ("out", "resume"):
-            fields[name] = None
-        return RunConfig(**fields)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); --resume takes the directory of a run") from error
-    except (ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{path} is not the configuration of a run: {error}") from error
-
-
-def _saved_arrays(path: Path) -> dict[str, Any]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist; the run has not come to a checkpoint yet, start it anew") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is not a whole checkpoint: {error}") from error
-
-
-def _recorder_of(arrays: dict[str, Any]) -> tuple[Recorder, float]:
-    try:
-        fields = json.loads(str(arrays["recorder"]))
-        lived_s = float(fields.pop("wall_s"))
-        return Recorder(**fields), lived_s
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"the checkpoint is incomplete or damaged ({type(error).__name__}: {error})") from error
-
-
-def _config_json(config: RunConfig) -> dict[str, object]:
-    fields = dataclasses.asdict(dataclasses.replace(config, out=None, resume=None))
-    return {name: value for name, value in fields.items() if name not in ("out", "resume")}
-
-
-def _csv(rows: list[dict[str, float | None]]) -> bytes:
-    buffer = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(buffer, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    return buffer.getvalue().encode()
-
-
-def _progress(row: dict[str, float | None]) -> dict[str, str]:
+def _progress(rows: Sequence[Row]) -> str:
+    """The latest row of metrics in a few words."""
+    row = rows[-1] if rows else {}
     shown = (("success", "success"), ("concepts", "n_concepts"), ("efficiency", "efficiency"))
-    return {label: f"{row[key]:.3g}" for label, key in shown if row[key] is not None}
-
-
-def _number(value: float | None, digits: int = 3) -> str:
-    return "-" if value is None else f"{value:,.{digits}f}"
+    return ", ".join(f"{label} {value:.3g}" for label, key in shown if (value := row.get(key)) is not None)
 
 
 if __name__ == "__main__":

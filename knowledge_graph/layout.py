@@ -55,8 +55,10 @@ def _apart(xy: NDArray[np.float64], radius: NDArray[np.float64], gap: float = 7.
     # Two discs in one place have no direction to part in: give each a tiny one of its own.
     turn = np.arange(len(xy)) * 2.399963
     xy = xy + 1e-3 * np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    middle = np.array(CANVAS) / 2
+    low, high = np.minimum(margin, middle), np.maximum(np.array(CANVAS) - margin, middle)
     for _ in range(600):
-        xy = np.clip(xy, np.minimum(margin, np.array(CANVAS) / 2), np.maximum(np.array(CANVAS) - margin, CANVAS[0] / 2))
+        xy = np.clip(xy, low, high)
         apart = xy[:, None] - xy[None, :]
         distance = np.linalg.norm(apart, axis=2)
         np.fill_diagonal(distance, np.inf)
@@ -64,4 +66,4 @@ def _apart(xy: NDArray[np.float64], radius: NDArray[np.float64], gap: float = 7.
         if not overlap.any():
             break
         xy = xy + 0.35 * (apart / distance[:, :, None] * overlap[:, :, None]).sum(axis=1)
-    return xy
+    return np.clip(xy, low, high)

@@ -75,7 +75,7 @@ def test_setting_writes_into_the_column_and_only_into_slots_that_hold_something(
     assert population.score[2].tolist() == [0.25] * 3 + [0] * 5
     assert population.contests[2].tolist() == [0, 1, 2] + [0] * 5
     assert population.understood[2].tolist() == [0.5] * 3 + [0] * 5
-    assert population.score[1].tolist() == [0.5] * 3 + [0] * 5
+    assert population.score[1].tolist() == [0.5 if held else 0 for held in population.held[1]]
 
 
 @pytest.mark.parametrize(

@@ -391,3 +391,20 @@ def test_a_lone_agent_that_has_seen_enough_recovers_the_factors_that_it_senses()
     alike = np.abs(congruence(abstract, truth)).max(axis=0)
     assert alike[well_sensed].min() > 0.9
     assert not population.held[1].any(), "nobody else was asked to discover"
+
+
+def test_one_agent_asked_for_its_factors_tells_those_that_the_tick_proposes(small_world: World) -> None:
+    society = Society(small_world, SocietyConfig(agents=6, sensors=16, memory=400, discovery_interval=0), seed=3)
+    memorise(society.population, small_world, 400, np.random.default_rng(30))
+    rows = np.arange(6)
+    corr, count = correlations(small_world, society.population, rows)
+    proposals, number, _ = propose(corr, count, society.config)
+    assert number.max() > 1
+    for agent in society.agents:
+        told = agent.factors()
+        assert told.shape == (16, number[agent.row])
+        told = told / np.linalg.norm(told, axis=0)
+        alike = np.abs(proposals[agent.row, : number[agent.row]] @ told)
+        # The tick stops at communalities that change by less than .001; a weak factor may still turn a little.
+        assert (alike.max(axis=1) > 0.97).all()
+    assert society.agents[0].factors(2).shape == (16, 2)

@@ -116,7 +116,7 @@ def test_expectiles_rise_with_tau(rewards: NDArray[np.float64], low: float, high
 
 @pytest.mark.parametrize(("rewards", "tau"), [([], 0.5), ([1.0], 0.0), ([1.0], 1.0)])
 def test_an_expectile_that_does_not_exist_is_refused(rewards: list[float], tau: float) -> None:
-    with pytest.raises(ValueError, match="expectile|tau"):
+    with pytest.raises(ValueError, match=r"expectile|tau"):
         expectile(np.array(rewards), tau)
 
 

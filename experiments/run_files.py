@@ -1,0 +1,185 @@
+"""The directory of a run: what a run leaves there, and what it goes on from.
+
+All files of a directory are of one run: with its first checkpoint a run clears away what an earlier one left. Every
+file appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import errno
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents import checkpoint
+from agents.archive import first_line, read_arrays
+from agents.config import SocietyConfig
+from agents.errors import InputError
+from agents.society import Society
+from experiments import report
+from experiments.measuring import Recorder, Row, closing_library, metrics
+from knowledge_graph.export import to_graphml, to_json, to_node_link
+from knowledge_graph.files import atomic_write
+
+CONFIG, CHECKPOINT = "config.json", "checkpoint.npz"
+RESULTS = ("summary.json", "metrics.csv", "library.json", "library.graphml", "report.html")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Saved:
+    """A run as its directory has it: configuration, the society's arrays, its recorder, and seconds lived so far."""
+
+    config: dict[str, Any]
+    arrays: dict[str, NDArray[Any]]
+    recorder: Recorder
+    lived_s: float
+
+    @property
+    def steps(self) -> int:
+        """Steps lived so far."""
+        return len(self.recorder.success)
+
+
+def config_fields(config: SocietyConfig) -> dict[str, Any]:
+    """A run's configuration as config.json has it: without the directories, so that a run can be moved."""
+    return {name: value for name, value in dataclasses.asdict(config).items() if name not in ("out", "resume")}
+
+
+def claim(out: Path) -> None:
+    """Make the directory for the results, or leave everything as it was and say why it cannot be.
+
+    Raises
+    ------
+    InputError
+        If it cannot be made or written to, or a directory has the name of one of the files.
+    """
+    missing = [path for path in (out, *out.parents) if not os.path.lexists(path)]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        trial = out / f".trial.{os.getpid()}"
+        trial.write_bytes(b"")
+        trial.unlink()
+    except OSError as error:
+        for path in missing:
+            with suppress(OSError):
+                path.rmdir()
+        in_the_way = isinstance(error, FileExistsError | NotADirectoryError)
+        why = "a file is in the way" if in_the_way else error.strerror
+        raise InputError(f"out is {out}, which cannot be written to ({why}); give another directory") from error
+    for name in (CONFIG, CHECKPOINT, *RESULTS):
+        if (out / name).is_dir():
+            raise InputError(f"out is {out}, where {name} is a directory; remove that, or give another directory")
+
+
+def save(society: Society, recorder: Recorder, config: Mapping[str, object], out: Path, lived_s: float) -> None:
+    """Write checkpoint.npz, from which the run can go on, and config.json; results of an earlier state go."""
+    run = {"config": config, "recorder": dataclasses.asdict(recorder), "lived_s": lived_s}
+    buffer = io.BytesIO()
+    arrays: dict[str, Any] = {**checkpoint.state(society), "run": np.array(json.dumps(run))}
+    np.savez_compressed(buffer, **arrays)
+    for name in RESULTS:
+        (out / name).unlink(missing_ok=True)
+    _write(out / CONFIG, to_json(config))
+    _write(out / CHECKPOINT, buffer.getvalue())
+
+
+def saved(out: Path) -> Saved:
+    """The run that a directory holds.
+
+    Raises
+    ------
+    InputError
+        If there is none, its checkpoint is damaged, or config.json does not belong to it.
+    """
+    if not out.is_dir():
+        raise InputError(f"resume is {out}, which is not a directory; give the directory of a run")
+    for name in (CONFIG, CHECKPOINT):
+        if not (out / name).is_file():
+            raise InputError(
+                f"resume is {out}, which has no {name}; give the directory of a run that has come to a checkpoint, or "
+                "start a new run with --out"
+            )
+    arrays = read_arrays(out / CHECKPOINT)
+    try:
+        run = json.loads(str(arrays.pop("run")))
+        recorder, lived_s, lived_as = Recorder(**run["recorder"]), float(run["lived_s"]), dict(run["config"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{out / CHECKPOINT} is not the checkpoint of a run ({type(error).__name__}: {first_line(error)}); start "
+            "the run anew"
+        ) from error
+    config = _config(out / CONFIG)
+    for name in {**lived_as, **config}:
+        # The length alone may be another: a run that goes on for longer says so before it comes to a checkpoint.
+        if name not in config:
+            raise InputError(
+                f"{out / CONFIG} has lost its {name}, which is {lived_as[name]!r} in the checkpoint; put it back"
+            )
+        if name not in lived_as:
+            raise InputError(f"{out / CONFIG} has {name!r}, which no run has; remove it")
+        if name != "steps" and config[name] != lived_as[name]:
+            raise InputError(
+                f"{out / CONFIG} says {name} is {config[name]!r}, but the run in {CHECKPOINT} has {lived_as[name]!r}; "
+                "put it back, or start a new run"
+            )
+    return Saved(config=lived_as | {"steps": config["steps"]}, arrays=arrays, recorder=recorder, lived_s=lived_s)
+
+
+def write_results(society: Society, recorder: Recorder, summary: dict[str, object], out: Path) -> None:
+    """Write what a finished run leaves beside its checkpoint."""
+    library = closing_library(society)
+    graph = library.graph()
+    files = {
+        "summary.json": to_json(summary),
+        "metrics.csv": to_csv(
+            recorder.rows, columns=list(recorder.rows[0] if recorder.rows else metrics(society, recorder))
+        ),
+        "library.json": to_json(to_node_link(graph)),
+        "library.graphml": to_graphml(graph),
+        "report.html": report.render(society=society, library=library, metrics=recorder.rows, summary=summary).encode(),
+    }
+    for name, content in files.items():
+        _write(out / name, content)
+
+
+def to_csv(rows: Sequence[Row], *, columns: Sequence[str]) -> bytes:
+    """A table of rows, with a header even where there are none; None is an empty cell."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, fieldnames=columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return buffer.getvalue().encode()
+
+
+def _config(path: Path) -> dict[str, Any]:
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); give the directory of a run") from error
+    except ValueError as error:
+        raise InputError(f"{path} is not JSON ({first_line(error)}); put back what the run wrote") from error
+    if not isinstance(fields, dict):
+        raise InputError(f"{path} is not the configuration of a run; put back what the run wrote")
+    steps = fields.get("steps")
+    if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
+        raise InputError(f"{path} says steps is {steps!r}, but it must be a whole number of at least 1")
+    return fields
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        atomic_write(path, data)
+    except OSError as error:
+        remedy = (
+            "make room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "see that the directory can be written to"
+        )
+        raise InputError(f"{path} cannot be written ({error.strerror}); {remedy}, and go on with --resume") from error
