@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 import zlib
 from collections.abc import Collection
@@ -17,32 +18,36 @@ DAMAGE = (OSError, ValueError, EOFError, KeyError, RuntimeError, MemoryError, zi
 """What the reading of a damaged or foreign archive ends in."""
 
 
-def array_names(path: Path) -> list[str]:
+REMEDY = "write it with numpy.savez, from arrays of numbers or texts"
+
+
+def array_names(path: Path, *, remedy: str = REMEDY) -> list[str]:
     """The names of what an archive holds, in its order.
 
     Raises
     ------
     InputError
-        If the file is not a whole archive.
+        If the file is not a whole archive; the sentence ends with the ``remedy``.
     """
     if not zipfile.is_zipfile(path):
-        raise InputError(f"{path} is not a whole .npz archive; write one with numpy.savez")
+        raise InputError(f"{path} is not a whole .npz archive; {remedy}")
     try:
         with zipfile.ZipFile(path) as archive:
             return [name.removesuffix(".npy") for name in archive.namelist()]
     except DAMAGE as error:
-        raise InputError(f"{path} is a damaged .npz archive ({first_line(error)}); write it anew") from error
+        raise InputError(f"{path} is a damaged .npz archive ({first_sentence(error)}); {remedy}") from error
 
 
-def read_arrays(path: Path, wanted: Collection[str] | None = None) -> dict[str, NDArray[Any]]:
+def read_arrays(path: Path, wanted: Collection[str] | None = None, *, remedy: str = REMEDY) -> dict[str, NDArray[Any]]:
     """The arrays of an archive by name; with ``wanted``, those of them that are there.
 
     Raises
     ------
     InputError
-        If the file is not a whole archive, or something wanted is no plain array.
+        If the file is not a whole archive, or something wanted is no plain array; the sentence ends with the
+        ``remedy``.
     """
-    names = [name for name in array_names(path) if wanted is None or name in wanted]
+    names = [name for name in array_names(path, remedy=remedy) if wanted is None or name in wanted]
     arrays: dict[str, NDArray[Any]] = {}
     try:
         # Pickles stay unread: an archive is data, and reading it must not run anything.
@@ -52,17 +57,15 @@ def read_arrays(path: Path, wanted: Collection[str] | None = None) -> dict[str, 
     except DAMAGE as error:
         where = f"{path}: {names[len(arrays)]!r}" if len(arrays) < len(names) else str(path)
         if isinstance(error, ValueError) and "allow_pickle" in str(error):
-            raise InputError(
-                f"{where} holds Python objects, which are never loaded; save it as numbers or strings"
-            ) from error
-        raise InputError(f"{where} cannot be read ({first_line(error)}); write the file anew") from error
+            raise InputError(f"{where} holds Python objects, which are never loaded; {remedy}") from error
+        raise InputError(f"{where} cannot be read ({first_sentence(error)}); {remedy}") from error
     for name, array in arrays.items():
         if not isinstance(array, np.ndarray):  # a member that is no .npy file comes as bytes
-            raise InputError(f"{path}: {name!r} is not an array; write the file with numpy.savez")
+            raise InputError(f"{path}: {name!r} is not an array; {remedy}")
     return arrays
 
 
-def first_line(error: BaseException) -> str:
-    """What an error says, cut to its first line, without the full stop."""
+def first_sentence(error: BaseException) -> str:
+    """The first sentence of what an error says, without the full stop, to be part of another sentence."""
     text = str(error).strip()
-    return text.splitlines()[0].rstrip(".") if text else type(error).__name__
+    return re.split(r"\.\s|\n", text)[0].rstrip(".") if text else type(error).__name__

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.archive import first_line
+from agents.archive import first_sentence
 from agents.attribution import Ledger
 from agents.communication import spelled
 from agents.config import SocietyConfig
@@ -91,7 +91,7 @@ def restored(arrays: Mapping[str, NDArray[Any]], world: World, config: SocietyCo
         raise
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise InputError(
-            f"the checkpoint is damaged ({type(error).__name__}: {first_line(error)}); start the run anew"
+            f"the checkpoint is damaged ({type(error).__name__}: {first_sentence(error)}); start the run anew"
         ) from error
     return society
 
@@ -109,7 +109,7 @@ def _check_same(scalars: Mapping[str, Any], world: World, config: SocietyConfig)
             )
     if scalars["world"] != world.fingerprint:
         raise InputError(
-            f"the world {world.name} is not the one that the checkpoint's society lived in: its objects have changed "
+            f"the world {world.name!r} is not the one that the society lived in: its objects or labels have changed "
             "since; put them back, or start the run anew"
         )
 

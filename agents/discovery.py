@@ -124,7 +124,8 @@ def propose(
         else:
             loadings, _ = minres(corr[these], k, start=vectors[these, :, :k])
             loadings, _ = varimax(loadings, max_iterations=50, tolerance=1e-5)
-        communality[these] = (loadings**2).sum(axis=2)
+        # Sampling can make a factor explain more than all of a feature (a Heywood case).
+        communality[these] = np.minimum((loadings**2).sum(axis=2), 1.0)
         strength = np.linalg.norm(loadings, axis=1)
         order = np.argsort(-strength, axis=1, kind="stable")
         loadings = np.take_along_axis(loadings, order[:, None, :], axis=2)

@@ -196,17 +196,25 @@ class Society(mesa.Model):  # type: ignore[misc]
         self.counters.next_id += len(dead.id)
 
     def merge(self) -> None:
-        """Phase 9: the library takes the views in; agents take its word, if they do."""
-        rows = np.arange(len(self.population))
+        """Phase 9: the library takes the views in (of a sample, if there are many); everybody may take its word."""
+        population, world = self.population, self.world
+        rows = np.arange(len(population))
         if len(rows) > MERGE_SAMPLE:
             rows = np.sort(self.rng.permutation(len(rows))[:MERGE_SAMPLE])
-        views = views_of(self.population, self.world, rows)
-        merge = self.library.merge(
-            views, self.world.features[self.world.train], step=self.steps, n_words=self.counters.n_words
+        told = self.library.merge(
+            views_of(population, world, rows),
+            world.features[world.train],
+            step=self.steps,
+            n_words=self.counters.n_words,
         )
-        self.counters.n_words = merge.n_words
-        if self.config.library_word:
-            take_the_librarys_word(self.population, rows, merge)
+        self.counters.n_words = told.n_words
+        if not self.config.library_word:
+            return
+        take_the_librarys_word(population, rows, told)
+        others = np.setdiff1d(np.arange(len(population)), rows)
+        for part in np.array_split(others, range(MERGE_SAMPLE, len(others), MERGE_SAMPLE)):
+            views = views_of(population, world, part)
+            take_the_librarys_word(population, part, self.library.consult(views, n_words=told.n_words))
 
 
 def _check_fit(world: World, config: SocietyConfig) -> None:

@@ -247,7 +247,7 @@ def _standardised(
     """
     # Powers of two change no digit, and keep the squares of very large and very small numbers within range.
     exponent = np.frexp(np.abs(raw).max(axis=0).astype(np.float64))[1]
-    moderate = np.ldexp(raw.astype(np.float64), -exponent)
+    moderate = np.ldexp(raw.astype(np.float64, order="C"), -exponent)  # sums depend on the order in memory
     mean, spread = moderate.mean(axis=0), moderate.std(axis=0)
     # A column of equal floats has a spread of rounding errors, not of zero: judge it against its own magnitude.
     constant = spread <= ROUNDING

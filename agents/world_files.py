@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from agents.archive import array_names, first_line, read_arrays
+from agents.archive import array_names, first_sentence, read_arrays
 from agents.errors import InputError
 
 LABELS = ("labels", "label")
 """What the labels are called, if nothing else is said (in tables also in capitals)."""
 
 GROUPS = "image_ids"
+EXACT_FLOATS = {} if tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1) else {"float_precision": "round_trip"}
+"""Makes pandas read the very number that was written, as it always does from 3.1 on."""
+
 EXACT = 2.0**53
 """Up to here every whole number is a float."""
 CATEGORIES = "category_names"
@@ -63,7 +67,8 @@ def read(path: Path, label: str | None = None) -> Contents:
         return _from_frame(_read_csv(path), path, label)
     if ending == ".parquet":
         return _from_frame(_read_parquet(path), path, label)
-    raise InputError(f"{path} ends in {path.suffix!r}, but a world is read from a .npz, .csv or .parquet file")
+    what = f"ends in {path.suffix!r}" if path.suffix else "has no ending"
+    raise InputError(f"{path} {what}, but a world is read from a .npz, .csv or .parquet file")
 
 
 def _read_npz(path: Path, label: str | None) -> Contents:
@@ -97,8 +102,10 @@ def _read_npz(path: Path, label: str | None) -> Contents:
 def _read_csv(path: Path) -> pd.DataFrame:
     try:
         names = _header(path)
-        # Low memory would guess the type of a column from parts of it; round_trip reads the very number written.
-        frame = pd.read_csv(path, float_precision="round_trip", low_memory=False)
+        # With low_memory pandas would guess the type of a column from parts of it.
+        frame = pd.read_csv(path, low_memory=False, **EXACT_FLOATS)
+    except InputError:
+        raise
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 text; save it as UTF-8") from error
     except (OSError, ValueError, csv.Error) as error:  # pandas' own errors are ValueErrors
@@ -112,6 +119,8 @@ def _header(path: Path) -> list[str]:
     """The names in the first row, which pandas would mend where they are no names."""
     with path.open(encoding="utf-8-sig", newline="") as stream:
         names = next((row for row in csv.reader(stream) if row), [])
+    if "\0" in "".join(names):
+        raise InputError(f"{path} is not UTF-8 text; save it as UTF-8")
     if not names:
         raise InputError(f"{path} is empty, but its first row must name the columns, and a row for each object follow")
     if len(names) == 1 and (mark := next((m for m in (";", "\t", "|") if m in names[0]), None)):
@@ -211,7 +220,8 @@ def _labels(
         outside = (values < 0) | (values >= len(names))
         if outside.any():
             raise InputError(
-                f"{path}: {key!r} has {values[outside][0]}, but it must index the {len(names)} {CATEGORIES!r} from 0"
+                f"{path}: {key!r} has {values[outside][0]}, but with {len(names)} {CATEGORIES!r} it must be from 0 to "
+                f"{len(names) - 1}"
             )
         return values.astype(np.int64), names
     distinct, codes = np.unique(values, return_inverse=True)
@@ -267,8 +277,5 @@ def _is_number(text: str) -> bool:
 
 def _parse_error(error: Exception) -> str:
     """What pandas or pyarrow says, without their preambles."""
-    preambles = ("Error tokenizing data. C error: ", "Could not open Parquet input source '<Buffer>': ")
-    text = first_line(error)
-    for preamble in preambles:
-        text = text.removeprefix(preamble)
-    return text
+    text = re.sub(r"^(Error tokenizing data\. C error: |Could not open Parquet input source '[^']*': )", "", str(error))
+    return first_sentence(ValueError(text))

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents import checkpoint
-from agents.archive import first_line, read_arrays
+from agents.archive import first_sentence, read_arrays
 from agents.config import SocietyConfig
 from agents.errors import InputError
 from agents.society import Society
@@ -38,6 +38,7 @@ RESULTS = ("summary.json", "metrics.csv", "library.json", "library.graphml", "re
 class Saved:
     """A run as its directory has it: configuration, the society's arrays, its recorder, and seconds lived so far."""
 
+    path: Path
     config: dict[str, Any]
     arrays: dict[str, NDArray[Any]]
     recorder: Recorder
@@ -108,14 +109,14 @@ def saved(out: Path) -> Saved:
                 f"resume is {out}, which has no {name}; give the directory of a run that has come to a checkpoint, or "
                 "start a new run with --out"
             )
-    arrays = read_arrays(out / CHECKPOINT)
+    arrays = read_arrays(out / CHECKPOINT, remedy="start the run anew")
     try:
         run = json.loads(str(arrays.pop("run")))
         recorder, lived_s, lived_as = Recorder(**run["recorder"]), float(run["lived_s"]), dict(run["config"])
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"{out / CHECKPOINT} is not the checkpoint of a run ({type(error).__name__}: {first_line(error)}); start "
-            "the run anew"
+            f"{out / CHECKPOINT} is not the checkpoint of a run ({type(error).__name__}: {first_sentence(error)}); "
+            "start the run anew"
         ) from error
     config = _config(out / CONFIG)
     for name in {**lived_as, **config}:
@@ -131,7 +132,13 @@ def saved(out: Path) -> Saved:
                 f"{out / CONFIG} says {name} is {config[name]!r}, but the run in {CHECKPOINT} has {lived_as[name]!r}; "
                 "put it back, or start a new run"
             )
-    return Saved(config=lived_as | {"steps": config["steps"]}, arrays=arrays, recorder=recorder, lived_s=lived_s)
+    return Saved(
+        path=out / CHECKPOINT,
+        config=lived_as | {"steps": config["steps"]},
+        arrays=arrays,
+        recorder=recorder,
+        lived_s=lived_s,
+    )
 
 
 def write_results(society: Society, recorder: Recorder, summary: dict[str, object], out: Path) -> None:
@@ -166,7 +173,7 @@ def _config(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); give the directory of a run") from error
     except ValueError as error:
-        raise InputError(f"{path} is not JSON ({first_line(error)}); put back what the run wrote") from error
+        raise InputError(f"{path} is not JSON ({first_sentence(error)}); put back what the run wrote") from error
     if not isinstance(fields, dict):
         raise InputError(f"{path} is not the configuration of a run; put back what the run wrote")
     steps = fields.get("steps")

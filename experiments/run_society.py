@@ -99,14 +99,6 @@ class RunConfig(SocietyConfig):
             value = getattr(self, field.name)
             if field.name != "seed" and isinstance(value, int) and value > LARGEST:
                 raise InputError(f"{field.name} is {value}, but it must be at most {LARGEST}")
-        for name, most, whom in (
-            ("tournament", self.agents, "agents, who can enter it"),
-            ("common_ground", self.probe, "probe objects, which make it up"),
-        ):
-            if getattr(self, name) > most:
-                raise InputError(
-                    f"{name} is {getattr(self, name)}, but it must be at most {most}, the number of {whom}"
-                )
         if self.resume is None:
             self._check_world()
 
@@ -151,6 +143,12 @@ def resumed(config: RunConfig, flags: Sequence[str]) -> tuple[RunConfig, Saved]:
     if beside:
         raise InputError(f"{beside[0]} is given, but --resume goes on with the run's own configuration; leave it out")
     saved = run_files.saved(config.resume)
+    strange = set(saved.config) ^ set(run_files.config_fields(config))
+    if strange:
+        raise InputError(
+            f"the run in {config.resume} is of another version of this program ({min(strange)} is new or gone); go on "
+            "with that version, or start a new run"
+        )
     longer = dataclasses.replace(RunConfig(**saved.config), steps=config.steps or saved.config["steps"])
     if longer.steps is not None and longer.steps < saved.steps:
         raise InputError(
@@ -214,10 +212,10 @@ def live(society: Society, recorder: Recorder, config: RunConfig, out: Path, sta
             recorder.heard(society)
             if society.steps % config.record_interval == 0:
                 recorder.rows.append(metrics(society, recorder))
-                bar.set_postfix_str(_progress(recorder.rows))
+                bar.set_postfix_str(_progress(recorder.rows).removeprefix(": "))
             bar.update()
             if not shown and society.steps * TENTHS // config.steps > (society.steps - 1) * TENTHS // config.steps:
-                print(f"{PROG}: step {society.steps} of {config.steps}  {_progress(recorder.rows)}", file=sys.stderr)
+                print(f"{PROG}: step {society.steps} of {config.steps}{_progress(recorder.rows)}", file=sys.stderr)
             due = config.checkpoint_interval and society.steps % config.checkpoint_interval == 0
             if due or signals or society.steps == config.steps:
                 run_files.save(society, recorder, fields, out, time.perf_counter() - started)
@@ -249,12 +247,16 @@ def _patience() -> Iterator[list[int]]:
 
 
 def _check_room(config: RunConfig) -> None:
-    """Refuse a population or a planted world that this machine could not hold, rather than let it grind to a halt."""
-    view = config.dimensions * ((config.sensors or 1) + config.vocabulary)
-    population = 4 * config.agents * (config.memory + view)
-    world = 8 * config.planted_objects * config.planted_features if config.world == "planted" else 0
+    """Refuse what the memory of this machine could not hold, rather than let it grind to a halt."""
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else float("inf")
-    for names, needed in ((("agents", "memory"), population), (("planted_objects", "planted_features"), world)):
+    words = config.dimensions * ((config.sensors or 1) + config.vocabulary)
+    planted = config.planted_objects * config.planted_features if config.world == "planted" else 0
+    for names, needed in (
+        (("agents", "memory"), 4 * config.agents * (config.memory + words)),
+        (("agents", "common_ground"), 4 * config.agents * config.common_ground * config.dimensions),
+        (("agents", "tournament"), 8 * config.agents * config.turnover * config.tournament),
+        (("planted_objects", "planted_features"), 8 * planted),
+    ):
         if needed > there:
             asked = " and ".join(f"{name} is {getattr(config, name)}" for name in names)
             raise InputError(
@@ -264,10 +266,11 @@ def _check_room(config: RunConfig) -> None:
 
 
 def _progress(rows: Sequence[Row]) -> str:
-    """The latest row of metrics in a few words."""
+    """The latest row of metrics in a few words, after a colon; nothing while there is no row."""
     row = rows[-1] if rows else {}
     shown = (("success", "success"), ("concepts", "n_concepts"), ("efficiency", "efficiency"))
-    return ", ".join(f"{label} {value:.3g}" for label, key in shown if (value := row.get(key)) is not None)
+    words = ", ".join(f"{label} {value:.3g}" for label, key in shown if (value := row.get(key)) is not None)
+    return f": {words}" if words else ""
 
 
 if __name__ == "__main__":

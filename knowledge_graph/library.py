@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from knowledge_graph.unify import Unified, Views, gcca, loadings_of, metric_of
+from knowledge_graph.unify import Unified, Views, correlations, gcca, loadings_of, metric_of
 
 RECOGNISED = 0.5
 """|correlation| over the probe from which a concept of this merge is the one of an earlier merge."""
@@ -117,12 +117,19 @@ class Library:
         self.ids, self.unified, self.views, self.membership = ids, unified, views, membership
         self.loadings = loadings_of(features, unified.weights)
         self.step, self.rounds = step, self.rounds + 1
-        return Merge(
-            concept=membership,
-            sign=np.where(self._member_correlation() < 0, -1.0, 1.0).astype(np.float32),
-            word=np.array([self._names[name] for name in ids], dtype=np.int32),
-            n_words=n_words,
-        )
+        return self._answer(unified.correlation, n_words)
+
+    def consult(self, views: Views, *, n_words: int) -> Merge:
+        """Tell agents whose views were not merged what their dimensions are; changes nothing.
+
+        Raises
+        ------
+        ValueError
+            If nothing has been merged yet.
+        """
+        if self.unified is None:
+            raise ValueError("the library has not merged any views yet, so it has nothing to tell")
+        return self._answer(correlations(views, self.unified.scores), n_words)
 
     def concepts(self) -> list[Concept]:
         """All present concepts, best supported first."""
@@ -264,13 +271,14 @@ class Library:
                 n_words += 1
         return n_words
 
-    def _member_correlation(self) -> NDArray[np.float32]:
-        """Correlation [N, S] of every dimension with the concept that it is a form of; 0 for those of none."""
-        if self.unified is None or not self.ids:
-            return np.zeros(self.membership.shape, dtype=np.float32)
-        at = np.maximum(self.membership, 0)[:, :, None]
-        r = np.take_along_axis(self.unified.correlation, at, axis=2)[:, :, 0]
-        return np.where(self.membership >= 0, r, np.float32(0))
+    def _answer(self, correlation: NDArray[np.float32], n_words: int) -> Merge:
+        membership = members(correlation)
+        return Merge(
+            concept=membership,
+            sign=np.where(_at(correlation, membership) < 0, -1.0, 1.0).astype(np.float32),
+            word=np.array([self._names[name] for name in self.ids], dtype=np.int32),
+            n_words=n_words,
+        )
 
     def _draw_concept(self, graph: nx.MultiDiGraph, concept: Concept) -> None:
         graph.add_node(
@@ -292,9 +300,9 @@ class Library:
                 graph.add_edge(concept.id, f"o:{obj}", type="exemplified_by", end=end)
 
     def _draw_dimensions(self, graph: nx.MultiDiGraph) -> None:
-        if self.views is None:
+        if self.views is None or self.unified is None:
             return
-        views, ids, correlation = self.views, self.ids, self._member_correlation()
+        views, ids, correlation = self.views, self.ids, _at(self.unified.correlation, self.membership)
         for row, slot in zip(*np.nonzero(views.held), strict=True):
             agent = f"a:{views.agent[row]}"
             node = f"d:{views.agent[row]}.{slot}"
@@ -353,6 +361,14 @@ def members(correlation: NDArray[np.float32]) -> NDArray[np.int32]:
     earlier = np.tri(slots, k=-1, dtype=bool)
     stronger = same & ((r[:, None, :] > r[:, :, None]) | ((r[:, None, :] == r[:, :, None]) & earlier))
     return np.where((r >= MEMBER) & ~stronger.any(axis=2), best, -1).astype(np.int32)
+
+
+def _at(correlation: NDArray[np.float32], membership: NDArray[np.int32]) -> NDArray[np.float32]:
+    """Correlation [N, S] of every dimension with the concept that it is a form of; 0 for those of none."""
+    if correlation.shape[2] == 0:
+        return np.zeros(membership.shape, dtype=np.float32)
+    r = np.take_along_axis(correlation, np.maximum(membership, 0)[:, :, None], axis=2)[:, :, 0]
+    return np.where(membership >= 0, r, np.float32(0))
 
 
 def word_counts(words: NDArray[np.int32], membership: NDArray[np.int32], n_concepts: int) -> list[dict[int, int]]:

@@ -127,18 +127,23 @@ def gcca(views: Views, features: NDArray[np.floating]) -> Unified:
     _, rotation = varimax(loadings_of(features, weights), tolerance=1e-10)
     scores, weights = scores @ rotation, weights @ rotation
 
-    correlation = np.zeros((n, slots, k), dtype=np.float32)
-    for rows in _chunks(n):
-        centred = _centred(views, rows)
-        correlation[rows] = centred.swapaxes(1, 2) @ scores / np.sqrt(n_probe)
     return Unified(
         scores=scores,
         weights=weights,
-        correlation=correlation,
+        correlation=correlations(views, scores),
         support=np.einsum("pk,pq,qk->k", scores, mean_projection, scores) / n_probe,
         eigenvalues=values,
         edge=edge,
     )
+
+
+def correlations(views: Views, scores: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Correlation [N, S, K] over the probe of every dimension with concepts ``scores [P, K]``; 0 in empty slots."""
+    n, n_probe, slots = views.levels.shape
+    found = np.zeros((n, slots, scores.shape[1]), dtype=np.float32)
+    for rows in _chunks(n):
+        found[rows] = _centred(views, rows).swapaxes(1, 2) @ scores / np.sqrt(n_probe)
+    return found
 
 
 def noise_edge(rank: float, n_probe: int, n_views: int) -> float:

@@ -89,7 +89,7 @@ def propose(
         unrotated, _ = minres(corr[None], number, start=vectors[None, :, :number])
         loadings = varimax(unrotated[0], max_iterations=50, tolerance=1e-5)[0]
     columns = sorted(loadings.T, key=lambda column: -np.linalg.norm(column))
-    communality = (loadings**2).sum(axis=1).astype(np.float32)
+    communality = np.minimum((loadings**2).sum(axis=1), 1.0).astype(np.float32)
     return [column / np.linalg.norm(column) for column in columns], communality.tolist()
 
 

@@ -86,6 +86,22 @@ def test_agents_are_told_concept_and_direction_of_their_dimensions(world: tuple[
         assert abs(r) >= 0.5
 
 
+def test_agents_whose_views_were_not_merged_are_told_the_same_as_if_they_had_been(
+    world: tuple[np.ndarray, np.ndarray],
+) -> None:
+    features, truth = world
+    views = views_on(features, truth, agents=60)
+    library = Library(probe=np.arange(PROBE))
+    with pytest.raises(ValueError, match="not merged"):
+        library.consult(views, n_words=0)
+    told = library.merge(views, features, step=1, n_words=0)
+    again = library.consult(views, n_words=told.n_words)
+    np.testing.assert_array_equal(told.concept, again.concept)
+    np.testing.assert_array_equal(told.sign, again.sign)
+    np.testing.assert_array_equal(told.word, again.word)
+    assert len(library.history) == FACTORS
+
+
 def test_two_dimensions_of_one_agent_are_never_forms_of_one_concept() -> None:
     correlation = np.array([[[0.9, 0.1], [0.95, 0.2], [0.3, 0.4]]], dtype=np.float32)
     assert members(correlation).tolist() == [[-1, 0, -1]]
