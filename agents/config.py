@@ -20,7 +20,7 @@ class SocietyConfig:
     """Dimensions in a view, at most 8."""
     sensors: int | None = None
     """Features an agent senses; by default a quarter of the world's, at most 48 and at least 8."""
-    memory: int = 256
+    memory: int = 192
     """Objects an agent remembers (a reservoir of all it has seen)."""
     childhood: int = 32
     """Objects a newborn has seen."""

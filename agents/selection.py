@@ -55,7 +55,8 @@ def select_agents(
 ) -> Deaths:
     """The least fit of those old enough die; mutated offspring of tournament winners take their rows."""
     worth = fitness(population)
-    n_dead = round(config.turnover * len(population))
+    # Rounded by chance, so that the share holds on average in a population too small for whole numbers.
+    n_dead = int(config.turnover * len(population) + rng.random())
     # The newborn are not judged before they have lived through a whole selection interval.
     judged = np.flatnonzero(step - population.birth >= config.selection_interval)
     # Among equals chance decides, not the row: otherwise the same rows would die at every selection.

@@ -88,8 +88,8 @@ def _sentence(box: str, tokens: Sequence[str]) -> str:
     if found := re.match(r"Missing value for argument '(--[^']*)'", text):
         return f"{found[1]} has no value; give it one"
     if found := re.match(r"invalid choice .* for argument '(--[^']*)'. Expected one of \((.*?),?\)", text):
-        choices = " or ".join(found[2].replace("'", "").split(", "))
-        return f"{found[1]} is {_value(found[1], tokens)!r}, but it must be {choices}"
+        *some, last = found[2].replace("'", "").split(", ")
+        return f"{found[1]} is {_value(found[1], tokens)!r}, but it must be {', '.join(some)} or {last}"
     return text.rstrip(".") or "the command line could not be read"
 
 

@@ -120,13 +120,13 @@ def saved(out: Path) -> Saved:
         ) from error
     config = _config(out / CONFIG)
     for name in {**lived_as, **config}:
-        # The length alone may be another: a run that goes on for longer says so before it comes to a checkpoint.
         if name not in config:
             raise InputError(
                 f"{out / CONFIG} has lost its {name}, which is {lived_as[name]!r} in the checkpoint; put it back"
             )
         if name not in lived_as:
             raise InputError(f"{out / CONFIG} has {name!r}, which no run has; remove it")
+        # The length alone may be another: who wants to go on for longer can write so.
         if name != "steps" and config[name] != lived_as[name]:
             raise InputError(
                 f"{out / CONFIG} says {name} is {config[name]!r}, but the run in {CHECKPOINT} has {lived_as[name]!r}; "

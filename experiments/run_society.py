@@ -165,7 +165,11 @@ def settle(config: RunConfig, saved: Saved | None) -> tuple[Society, Recorder, f
         world = make_world(config)
         if saved is None:
             return Society(world, society_config(config), seed=config.seed), Recorder(), 0.0
-        return checkpoint.restored(saved.arrays, world, society_config(config)), saved.recorder, saved.lived_s
+        try:
+            society = checkpoint.restored(saved.arrays, world, society_config(config))
+        except InputError as error:
+            raise InputError(f"{saved.path}: {error}") from error
+        return society, saved.recorder, saved.lived_s
     except MemoryError as error:
         raise InputError(
             f"agents is {config.agents}, too many for the memory of this machine; ask for fewer"

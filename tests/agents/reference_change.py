@@ -149,9 +149,10 @@ def select(society: ReferenceSociety) -> None:
                 agent.view[slot] = None
                 counters.dims_dropped += 1
     worth = [fitness(agent) for agent in agents]
+    n_dead = int(config.turnover * len(agents) + rng.random())
     judged = [i for i, agent in enumerate(agents) if step - agent.birth >= config.selection_interval]
     chance = dict(zip(judged, rng.random(len(judged)), strict=True))
-    dead = sorted(judged, key=lambda i: (worth[i], chance[i]))[: round(config.turnover * len(agents))]
+    dead = sorted(judged, key=lambda i: (worth[i], chance[i]))[:n_dead]
     alive = [i for i in range(len(agents)) if i not in dead]
     parents = [agents[i] for i in dead]
     if alive:

@@ -287,10 +287,7 @@ def test_expected_standings_are_shares_of_the_acquaintances_below(world: World) 
             assert standing == pytest.approx(np.mean(below) if known else 0.5)
 
 
-@given(
-    parts=st.lists(st.integers(1, 30), min_size=1, max_size=5),
-    seed=st.integers(0, 2**32 - 1),
-)
+@given(parts=st.lists(st.integers(1, 30), min_size=1, max_size=5), seed=st.integers(0, 2**32 - 1))
 def test_a_ledger_kept_event_by_event_equals_one_computed_in_the_end(parts: list[int], seed: int) -> None:
     rng = np.random.default_rng(seed)
     ledger, chunks = Ledger(), [rng.uniform(size=(3, n)) for n in parts]

@@ -1,9 +1,8 @@
-"""Phase 3: the parts of the language and the gesture game, and the naming game that they are in the limit."""
+"""Phase 3: the parts of the two games, and the language game."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import numpy as np
 import pytest
@@ -23,187 +22,13 @@ from agents.communication import (
     remember_success,
     spelled,
     standardised,
-    talk,
     turn_round,
     understood_words,
 )
-from agents.config import SocietyConfig
-from agents.meeting import Meeting, scenes
-from agents.population import ABSTRACT, NOTHING, Population, found
-from agents.world import World, planted
+from agents.population import NOTHING, Population
+from tests.agents.speakers import FEATURES, WORLD, axis_views, config, meeting_of, people, play
 
-FEATURES = 12
 SEEDS = st.integers(0, 2**32 - 1)
-
-
-@pytest.fixture(scope="module")
-def world() -> World:
-    """Features that have nothing to do with each other, nearly: so are dimensions that weigh different ones."""
-    return planted(
-        seed=10, objects=600, features=FEATURES, factors=FEATURES, communality=0.5, cross_loadings=0, probe=200
-    )
-
-
-def config(agents: int, **changes: Any) -> SocietyConfig:
-    usual: dict[str, Any] = {"agents": agents, "sensors": FEATURES, "memory": 2, "exemplars": 0, "common_ground": 0}
-    return SocietyConfig(**(usual | changes))
-
-
-def people(world: World, views: NDArray[np.float64], life: SocietyConfig) -> Population:
-    """Agents who sense every feature in its own place, with dimensions of the loadings ``views [N, k, D]``."""
-    population = found(world, life, np.random.default_rng(0))
-    n, k, _ = views.shape
-    population.sensor[:] = np.arange(FEATURES)
-    loading = (views / np.linalg.norm(views, axis=2, keepdims=True)).astype(np.float32)
-    for slot in range(k):
-        population.install(
-            np.arange(n), np.full(n, slot), loading=loading[:, slot], kind=ABSTRACT, exemplar=NOTHING, step=0
-        )
-    return population
-
-
-def axis_views(n: int, features: list[int]) -> NDArray[np.float64]:
-    """Views [n, k, D] of which each dimension is one feature."""
-    return np.tile(np.eye(FEATURES)[features], (n, 1, 1))
-
-
-def meeting_of(world: World, n_pairs: int, *, candidates: int = 4, seed: int = 0) -> Meeting:
-    """Agents 0, 1, ... speak to as many others."""
-    rng = np.random.default_rng(seed)
-    return Meeting(
-        speaker=np.arange(n_pairs),
-        hearer=n_pairs + np.arange(n_pairs),
-        scene=scenes(world.train, n_pairs, candidates, rng),
-        topic=rng.integers(candidates, size=n_pairs),
-    )
-
-
-def play(
-    population: Population, world: World, meeting: Meeting, life: SocietyConfig, n_words: int = 0, seed: int = 1
-) -> Talk:
-    return talk(population, world, meeting, life, n_words, np.random.default_rng(seed))
-
-
-# --- The naming game -------------------------------------------------------------------------------------------------
-
-
-def naming_config(agents: int) -> SocietyConfig:
-    """One dimension each and one object: nothing is left to talk about but its name."""
-    one: dict[str, Any] = {"dimensions": 1, "exemplars": 1, "candidates": 1, "vocabulary": 48, "audience": False}
-    return config(agents, sensors=1, **one)
-
-
-def strangers(sizes: NDArray[np.intp], rng: np.random.Generator) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """A random speaker and another random hearer in each of some societies that share a population."""
-    first = np.cumsum(sizes) - sizes
-    speaker, hearer = rng.integers(sizes), rng.integers(sizes - 1)
-    return first + speaker, first + hearer + (hearer >= speaker)
-
-
-def test_with_one_object_and_one_dimension_it_is_the_minimal_naming_game(world: World) -> None:
-    n = 12
-    life = naming_config(n)
-    population = found(world, life, np.random.default_rng(2))
-    inventories: list[list[int]] = [[] for _ in range(n)]
-    rng, n_words, wins = np.random.default_rng(3), 0, 0
-    for game in range(400):
-        speaker, hearer = strangers(np.array([n]), rng)
-        chance = np.random.default_rng([4, game]).random(1)[0]
-        ours, theirs = inventories[speaker[0]], inventories[hearer[0]]
-        if not ours:
-            ours.append(n_words)
-        word = ours[int(chance * len(ours))]
-        success = word in theirs
-        if success:
-            ours[:], theirs[:] = [word], [word]
-        else:
-            theirs.append(word)
-        meeting = Meeting(speaker=speaker, hearer=hearer, scene=world.train[None, :1], topic=np.zeros(1, np.intp))
-        outcome = talk(population, world, meeting, life, n_words, np.random.default_rng([4, game]))
-        assert outcome.n_words == max(n_words, word + 1)
-        n_words = outcome.n_words
-        assert outcome.success.tolist() == outcome.known.tolist() == [success]
-        assert outcome.word.tolist() == [word]
-        wins += success
-        assert [[int(w) for w in words if w >= 0] for words in population.words[:, 0]] == inventories
-    assert wins > 100
-    assert all(inventory == inventories[0] for inventory in inventories)
-
-
-def naming_games(world: World, sizes: NDArray[np.intp], seed: int) -> NDArray[np.float64]:
-    """Play many societies to the end, a pair of each at a time, each as if it were alone.
-
-    Returns [runs, 4]: the game at which there were most words, how many those were, the game from which all had one
-    and the same word, and how many distinct words there were at most (looked up every 25 games).
-    """
-    life = naming_config(int(sizes.sum()))
-    rng = np.random.default_rng(seed)
-    population = found(world, life, rng)
-    scene = np.tile(world.train[:1], (len(sizes), 1))
-    home = np.repeat(np.arange(len(sizes)), sizes)
-    total, distinct, games, n_words = np.zeros(len(sizes), dtype=np.intp), np.zeros(len(sizes)), 0, 0
-    most, most_at, agreed_at = np.zeros((3, len(sizes)))
-    while not agreed_at.all():
-        games += 1
-        speaker, hearer = strangers(sizes, rng)
-        pair = np.stack([speaker, hearer])
-        total -= (population.words[pair, 0] >= 0).sum(axis=(0, 2))
-        meeting = Meeting(speaker=speaker, hearer=hearer, scene=scene, topic=np.zeros(len(sizes), dtype=np.intp))
-        n_words = talk(population, world, meeting, life, n_words, rng).n_words
-        total += (population.words[pair, 0] >= 0).sum(axis=(0, 2))
-        rose = total > most
-        most[rose], most_at[rose] = total[rose], games
-        words = population.words[:, 0]
-        if games % 25 == 0:
-            holder, place = np.nonzero(words >= 0)
-            assert place.max() < life.vocabulary - 1, "nobody ever has to forget a word"
-            # No two societies have a word in common.
-            _, found_at = np.unique(words[holder, place], return_index=True)
-            distinct = np.maximum(distinct, np.bincount(home[holder[found_at]], minlength=len(sizes)))
-        for run in np.flatnonzero((total == sizes) & (agreed_at == 0)):
-            if len(np.unique(words[home == run, 0])) == 1:
-                agreed_at[run] = games
-    return np.stack([most_at, most, agreed_at, distinct], axis=1)
-
-
-# Means of the time of most words, of most words, and of the time of agreement, over N^1.5, of 1000, 500 and 200 runs
-# of a naming game with lists of words written for this comparison. The law of N^1.5 is that of large societies.
-NAMING = {50: (0.683, 0.445, 2.87), 100: (0.637, 0.402, 2.50), 200: (0.592, 0.371, 2.13)}
-
-
-def test_names_spread_and_die_out_as_fast_as_in_the_naming_game(world: World) -> None:
-    """Baronchelli et al. 2006: words grow as N^1.5, as does the time they take; half of the N found words die."""
-    runs = 40
-    measured = naming_games(world, np.repeat(list(NAMING), runs), seed=5)
-    scaled = {}
-    for i, (n, expected) in enumerate(NAMING.items()):
-        results = measured[i * runs : (i + 1) * runs]
-        scaled[n] = results[:, :3].mean(axis=0) / n**1.5
-        # Four standard errors: one run differs from another by 24%, 11% and 26% at N = 50, and by less at N = 200.
-        assert (np.abs(scaled[n] / expected - 1) < [0.15, 0.07, 0.17]).all()
-        assert results[:, 3].mean() == pytest.approx(n / 2, rel=0.05)
-        assert np.abs(results[:, 3] - n / 2).max() < 0.3 * n / 2
-    exponents = 1.5 + np.log(scaled[200] / scaled[50]) / np.log(4)
-    # Between 50 and 1600 agents: 1.47 +- .08, 1.40 to 1.52, 1.25 to 1.50; small societies are at the lower ends.
-    assert (exponents > [1.37, 1.34, 1.21]).all()
-    assert (exponents < [1.55, 1.52, 1.50]).all()
-
-
-@pytest.mark.slow
-def test_a_large_society_agrees_as_fast_as_published(world: World) -> None:
-    """Prefactors of N^1.5 at N = 400 to 800: .57 to .59 and .34 to .35 for most words, 1.56 to 1.85 for agreement."""
-    n, runs = 400, 40
-    measured = naming_games(world, np.full(runs, n), seed=6)
-    at, most, agreed = (measured[:, i] / n**1.5 for i in range(3))
-    # Margins of three standard errors.
-    assert 0.57 - 0.042 < at.mean() < 0.59 + 0.042
-    assert 0.34 - 0.009 < most.mean() < 0.35 + 0.009
-    assert 1.56 - 0.17 < agreed.mean() < 1.85 + 0.17
-    assert measured[:, 3].mean() == pytest.approx(n / 2, rel=0.03)
-
-
-# --- Parts of a game -------------------------------------------------------------------------------------------------
-
 HEIGHTS = arrays(np.float64, (3, 5, 2), elements=st.floats(-10, 10))
 
 
@@ -335,8 +160,8 @@ def test_words_are_spelled_differently_and_can_be_pronounced() -> None:
     assert len({text[:2] for text in spellings[:10]}) > 5, "neighbours do not sound alike"
 
 
-def test_a_dimension_that_is_turned_round_is_felt_as_its_owner_feels_in_general(world: World) -> None:
-    population = people(world, axis_views(3, [0, 1]), config(3))
+def test_a_dimension_that_is_turned_round_is_felt_as_its_owner_feels_in_general() -> None:
+    population = people(axis_views(3, [0, 1]), config(3))
     population.score[1, :2], population.contests[1, :2] = [0.9, 0.3], 7
     before = population.copy()
     turn_round(population, np.array([1]), np.array([0]))
@@ -348,22 +173,19 @@ def test_a_dimension_that_is_turned_round_is_felt_as_its_owner_feels_in_general(
         assert np.array_equal(column, getattr(before, name)), name
 
 
-# --- The language game -----------------------------------------------------------------------------------------------
-
-
 def with_words(population: Population, words: dict[tuple[int, int], list[int]]) -> Population:
     for (row, slot), inventory in words.items():
         population.words[row, slot] = inventory + [NOTHING] * (population.words.shape[2] - len(inventory))
     return population
 
 
-def test_who_share_dimensions_and_words_always_understand_each_other(world: World) -> None:
+def test_who_share_dimensions_and_words_always_understand_each_other() -> None:
     n = 100
     life = config(2 * n)
-    population = people(world, axis_views(2 * n, list(range(8))), life)
+    population = people(axis_views(2 * n, list(range(8))), life)
     population.words[:, :, 0] = np.arange(8)
     before = population.copy()
-    outcome = play(population, world, meeting_of(world, n), life, n_words=8)
+    outcome = play(population, meeting_of(n), life, n_words=8)
     assert outcome.success.all()
     assert outcome.known.all()
     assert (outcome.speaker_slot == outcome.hearer_slot).all()
@@ -374,27 +196,27 @@ def test_who_share_dimensions_and_words_always_understand_each_other(world: Worl
         assert np.array_equal(column, getattr(before, name)), name
 
 
-def test_who_mean_the_opposite_by_a_word_misunderstand_each_other_and_learn_nothing_from_it(world: World) -> None:
+def test_who_mean_the_opposite_by_a_word_misunderstand_each_other_and_learn_nothing_from_it() -> None:
     n = 60
     life = config(2 * n)
     views = axis_views(2 * n, [3])
     views[n:] *= -1
-    population = people(world, views, life)
+    population = people(views, life)
     population.words[:, 0, 0] = 5
     before = population.words.copy()
-    outcome = play(population, world, meeting_of(world, n, candidates=2), life, n_words=6)
+    outcome = play(population, meeting_of(n, candidates=2), life, n_words=6)
     # Of two objects the one that stands higher stands lower.
     assert not outcome.success.any()
     assert outcome.known.all()
     assert np.array_equal(population.words, before)
 
 
-def test_after_success_both_keep_only_the_word_that_was_understood(world: World) -> None:
+def test_after_success_both_keep_only_the_word_that_was_understood() -> None:
     life = config(4)
-    population = people(world, axis_views(4, [0, 1]), life)
+    population = people(axis_views(4, [0, 1]), life)
     for row in range(4):
         with_words(population, {(row, 0): [row, 9, 30 + row], (row, 1): [20 + row, 40 + row]})
-    outcome = play(population, world, meeting_of(world, 2), life, n_words=50)
+    outcome = play(population, meeting_of(2), life, n_words=50)
     assert outcome.success.all()
     assert outcome.word.tolist() == [9, 9], "the audience knows no other of their words"
     assert (outcome.speaker_slot == 0).all()
@@ -403,29 +225,29 @@ def test_after_success_both_keep_only_the_word_that_was_understood(world: World)
         assert population.words[row, 1].tolist() == [20 + row, 40 + row, NOTHING, NOTHING]
 
 
-def test_speakers_who_mind_their_audience_use_dimensions_whose_word_it_knows(world: World) -> None:
+def test_speakers_who_mind_their_audience_use_dimensions_whose_word_it_knows() -> None:
     n = 80
-    population = people(world, axis_views(2 * n, [0, 1, 2, 3]), config(2 * n))
+    population = people(axis_views(2 * n, [0, 1, 2, 3]), config(2 * n))
     population.words[:, :4, 0] = np.arange(8 * n).reshape(2 * n, 4)
     population.words[:, 2, 1] = 1000
-    meeting = meeting_of(world, n)
-    minding = play(population.copy(), world, meeting, config(2 * n, audience=True), n_words=1001)
+    meeting = meeting_of(n)
+    minding = play(population.copy(), meeting, config(2 * n, audience=True), n_words=1001)
     assert (minding.speaker_slot == 2).all()
     assert (minding.word == 1000).all()
     assert minding.success.all()
-    careless = play(population.copy(), world, meeting, config(2 * n, audience=False), n_words=1001)
+    careless = play(population.copy(), meeting, config(2 * n, audience=False), n_words=1001)
     assert 0 < (careless.speaker_slot == 2).mean() < 0.6
     assert 0 < (careless.word == 1000).mean() < 0.4
 
 
-def test_speakers_coin_words_for_dimensions_without_a_name(world: World) -> None:
+def test_speakers_coin_words_for_dimensions_without_a_name() -> None:
     n = 5
     life = config(2 * n)
-    population = people(world, axis_views(2 * n, [0, 1]), life)
+    population = people(axis_views(2 * n, [0, 1]), life)
     with_words(population, {(2, 0): [3], (2, 1): [4]})
     rows, slots = np.array([4, 4]), np.array([0, 1])
     population.clear(rows, slots)
-    outcome = play(population, world, meeting_of(world, n), life, n_words=7)
+    outcome = play(population, meeting_of(n), life, n_words=7)
     # Row 2 has names already, and row 4 has nothing to name.
     assert outcome.word[[0, 1, 3]].tolist() == [7, 8, 9]
     assert outcome.word[2] in (3, 4)
@@ -438,11 +260,11 @@ def test_speakers_coin_words_for_dimensions_without_a_name(world: World) -> None
         assert population.words[pair, outcome.speaker_slot[pair], 0] == 7 + [0, 1, 3].index(pair)
 
 
-def test_a_hearer_without_dimensions_understands_and_learns_nothing(world: World) -> None:
+def test_a_hearer_without_dimensions_understands_and_learns_nothing() -> None:
     life = config(2)
-    population = people(world, axis_views(2, [0]), life)
+    population = people(axis_views(2, [0]), life)
     population.clear(np.array([1]), np.array([0]))
-    outcome = play(population, world, meeting_of(world, 1), life)
+    outcome = play(population, meeting_of(1), life)
     assert outcome.hearer_slot.tolist() == [NOTHING]
     assert not outcome.success.any()
     assert (population.words[1] == NOTHING).all()
@@ -451,24 +273,24 @@ def test_a_hearer_without_dimensions_understands_and_learns_nothing(world: World
 
 @given(seed=SEEDS, common_ground=st.integers(0, 8), named=st.integers(0, 2**3 - 1))
 def test_an_unknown_word_goes_to_the_dimension_that_orders_things_most_alike(
-    world: World, seed: int, common_ground: int, named: int
+    seed: int, common_ground: int, named: int
 ) -> None:
     rng = np.random.default_rng(seed)
     life = config(2, common_ground=common_ground)
-    population = people(world, rng.normal(size=(2, 3, FEATURES)), life)
+    population = people(rng.normal(size=(2, 3, FEATURES)), life)
     with_words(population, {(1, slot): [50 + slot] for slot in range(3) if named >> slot & 1})
     population.score[1, :3], population.contests[1, :3] = [0.2, 0.4, 0.9], 3
     before = population.copy()
-    meeting = meeting_of(world, 1, seed=seed)
-    outcome = play(population, world, meeting, life, n_words=60, seed=seed)
+    meeting = meeting_of(1, seed=seed)
+    outcome = play(population, meeting, life, n_words=60, seed=seed)
     assert not outcome.success.any()
     assert not outcome.known.any()
 
     twin = np.random.default_rng(seed)
     twin.random(1)
-    shown = [*meeting.scene[0], *world.probe[twin.integers(len(world.probe), size=common_ground)]]
-    demonstrated = world.features[shown] @ before.loading[0, outcome.speaker_slot[0]]
-    own = world.features[shown] @ before.loading[1, :3].T
+    shown = [*meeting.scene[0], *WORLD.probe[twin.integers(len(WORLD.probe), size=common_ground)]]
+    demonstrated = WORLD.features[shown] @ before.loading[0, outcome.speaker_slot[0]]
+    own = WORLD.features[shown] @ before.loading[1, :3].T
     r = np.array([np.corrcoef(demonstrated, own[:, slot])[0, 1] for slot in range(3)])
     free = np.array([not named >> slot & 1 for slot in range(3)])
     fit = np.where(free, np.abs(r), r)
@@ -489,33 +311,33 @@ def test_an_unknown_word_goes_to_the_dimension_that_orders_things_most_alike(
     assert population.contests[1, taken] == (0 if turned else 3)
 
 
-def test_after_one_lesson_with_enough_to_point_at_a_word_is_understood(world: World) -> None:
+def test_after_one_lesson_with_enough_to_point_at_a_word_is_understood() -> None:
     n = 50
     life = config(2 * n, common_ground=30)
     rng = np.random.default_rng(8)
     views = axis_views(2 * n, list(range(6))) * rng.choice([-1.0, 1.0], size=(2 * n, 6, 1))
-    population = people(world, views, life)
-    lesson = play(population, world, meeting_of(world, n), life)
+    population = people(views, life)
+    lesson = play(population, meeting_of(n), life)
     assert not lesson.success.any()
     assert (lesson.hearer_slot == lesson.speaker_slot).mean() > 0.95
-    again = play(population, world, meeting_of(world, n, seed=9), life, n_words=lesson.n_words)
+    again = play(population, meeting_of(n, seed=9), life, n_words=lesson.n_words)
     assert (again.word == lesson.word).all(), "speakers prefer the word that has been taught"
     assert again.known.all()
     assert again.success.mean() > 0.95
 
 
-def test_talk_changes_nothing_about_those_who_do_not_take_part(world: World) -> None:
+def test_talk_changes_nothing_about_those_who_do_not_take_part() -> None:
     life = config(10)
-    population = people(world, axis_views(10, [0, 1, 2]), life)
+    population = people(axis_views(10, [0, 1, 2]), life)
     before = population.copy()
-    outcome = play(population, world, meeting_of(world, 3), life)
-    remember_success(population, meeting_of(world, 3), outcome)
+    outcome = play(population, meeting_of(3), life)
+    remember_success(population, meeting_of(3), outcome)
     for name, column in population.columns().items():
         assert np.array_equal(column[6:], getattr(before, name)[6:]), name
 
 
-def test_success_is_remembered_in_running_means_in_general_and_along_the_dimension_used(world: World) -> None:
-    population = people(world, axis_views(4, [0, 1, 2]), config(4))
+def test_success_is_remembered_in_running_means_in_general_and_along_the_dimension_used() -> None:
+    population = people(axis_views(4, [0, 1, 2]), config(4))
     population.success[:], population.understood[:, :3] = 0.5, 0.3
     outcome = Talk(
         success=np.array([True, False]),
@@ -525,7 +347,7 @@ def test_success_is_remembered_in_running_means_in_general_and_along_the_dimensi
         hearer_slot=np.array([0, NOTHING]),
         n_words=2,
     )
-    remember_success(population, meeting_of(world, 2), outcome)
+    remember_success(population, meeting_of(2), outcome)
     up, down = 0.5 + MEMORY_OF_SUCCESS * 0.5, 0.5 - MEMORY_OF_SUCCESS * 0.5
     np.testing.assert_allclose(population.success, [up, down, up, down], rtol=1e-6)
     expected = np.full((4, 3), 0.3)
@@ -533,50 +355,3 @@ def test_success_is_remembered_in_running_means_in_general_and_along_the_dimensi
     expected[1, 2] = 0.3 - MEMORY_OF_SUCCESS * 0.3
     np.testing.assert_allclose(population.understood[:, :3], expected, rtol=1e-6)
     assert (population.understood[:, 3:] == 0).all()
-
-
-# --- The gesture game ------------------------------------------------------------------------------------------------
-
-
-def gestures(world: World, common_ground: int, *, related: bool, n: int = 400, candidates: int = 4) -> Talk:
-    """Speakers and hearers with much the same dimensions in another order and direction, or with quite others."""
-    life = config(2 * n, game="gesture", common_ground=common_ground)
-    rng = np.random.default_rng(11)
-    heard = [rng.permutation(6) + (0 if related else 6) for _ in range(n)]
-    views = np.concatenate([axis_views(n, list(range(6))), np.eye(FEATURES)[np.array(heard)]])
-    if related:
-        views += 0.1 * rng.normal(size=views.shape)
-    population = people(world, views * rng.choice([-1.0, 1.0], size=(2 * n, 6, 1)), life)
-    before = population.copy()
-    outcome = play(population, world, meeting_of(world, n, candidates=candidates), life, n_words=3)
-    for name, column in population.columns().items():
-        assert np.array_equal(column, getattr(before, name)), f"{name}: gestures leave no trace"
-    assert (outcome.word == NOTHING).all()
-    assert outcome.n_words == 3
-    assert outcome.known.all()
-    return outcome
-
-
-def test_gestures_are_understood_the_better_the_more_there_is_to_point_at(world: World) -> None:
-    success = [gestures(world, ground, related=True).success.mean() for ground in (0, 3, 6, 30)]
-    # With nothing to point at, one in six has the right dimension by accident, and one in two its direction.
-    assert success[0] == pytest.approx(0.25, abs=0.11)
-    assert success[0] + 0.2 < success[1] < success[2] - 0.05 < success[3] - 0.1
-
-
-@pytest.mark.parametrize("common_ground", [0, 8, 30])
-def test_gestures_along_dimensions_that_have_nothing_in_common_are_understood_by_chance(
-    world: World, common_ground: int
-) -> None:
-    success = gestures(world, common_ground, related=False, n=1500).success.mean()
-    assert success == pytest.approx(0.25, abs=4 * np.sqrt(0.25 * 0.75 / 1500))
-
-
-def test_gestures_of_and_to_those_without_dimensions_are_not_understood(world: World) -> None:
-    life = config(6, game="gesture", common_ground=5)
-    population = people(world, axis_views(6, [0, 1]), life)
-    population.clear(np.array([0, 0, 4, 4]), np.array([0, 1, 0, 1]))
-    outcome = play(population, world, meeting_of(world, 3), life)
-    assert outcome.known.tolist() == [False, False, True]
-    assert outcome.success.tolist() == [False, False, True]
-    assert outcome.speaker_slot[0] == outcome.hearer_slot[0] == outcome.hearer_slot[1] == NOTHING

@@ -96,7 +96,8 @@ def test_the_least_fit_die_and_heirs_of_survivors_take_their_rows(
     population = people(world, life, seed)
     before, worth = population.copy(), fitness(population)
     deaths = select(population, world, life, step=5, seed=seed)
-    n_dead = round(turnover * 20)
+    n_dead = len(deaths.id)
+    assert n_dead in (int(turnover * 20), int(turnover * 20) + 1)
     least = np.sort(np.argsort(worth)[:n_dead])
     died = np.flatnonzero(population.id != before.id)
     assert died.tolist() == least.tolist()
@@ -116,6 +117,13 @@ def test_the_least_fit_die_and_heirs_of_survivors_take_their_rows(
     for name, column in population.columns().items():
         assert (column[alive] == getattr(before, name)[alive]).all(), f"{name} of survivors"
     assert_sound(population, world)
+
+
+def test_a_turnover_of_half_an_agent_is_one_at_every_other_selection(world: World) -> None:
+    life = config(agents=10, turnover=0.05)
+    dead = [len(select(people(world, life, seed), world, life, step=5, seed=seed).id) for seed in range(200)]
+    assert set(dead) == {0, 1}
+    assert np.mean(dead) == pytest.approx(0.5, abs=0.11)  # three standard errors
 
 
 def assert_sound(population: Population, world: World) -> None:
@@ -234,6 +242,7 @@ FELT = ("score", "contests", "success", "understood")
 def test_an_unmutated_heir_is_as_its_parent_but_for_its_own_name_and_childhood(world: World) -> None:
     life = config(mutation=0.0)
     population = people(world, life)
+    population.seen[:, 6:], population.n_seen[:] = world.train[:6], 40
     before = population.copy()
     rows, parents = np.array([3, 4, 9]), np.array([0, 0, 12])
     bear(population, rows, parents, np.array([30, 31, 32]), world, life, step=9, rng=np.random.default_rng(68))
@@ -246,7 +255,9 @@ def test_an_unmutated_heir_is_as_its_parent_but_for_its_own_name_and_childhood(w
     assert (population.n_seen[rows] == 6).all()
     assert (population.seen[rows, 6:] == NOTHING).all()
     assert np.isin(population.seen[rows, :6], world.train).all()
-    assert (population.seen[rows[0], :6] != population.seen[rows[1], :6]).any()
+    for row, memory in zip(rows, population.seen[rows, :6].tolist(), strict=True):
+        assert memory not in before.seen[:, :6].tolist()
+        assert memory not in np.delete(population.seen, row, axis=0)[:, :6].tolist()
     assert {*INHERITED, *FELT, "id", "parent", "birth", "born", "n_seen", "seen"} == set(population.columns())
 
 

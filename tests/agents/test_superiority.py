@@ -228,9 +228,9 @@ def standings_one_by_one(population: Population, world: World, others: list[list
 def crowd(world: World) -> Population:
     """Agents of whom some have one body, in views of raw and abstract dimensions with a gap."""
     rng = np.random.default_rng(4)
-    population = found(world, SocietyConfig(agents=40, sensors=9, memory=8), rng)
+    population = found(world, SocietyConfig(agents=40, sensors=29, memory=8), rng)
     population.body[10:16] = population.body[3]
-    loading = rng.standard_normal((40, 9)).astype(np.float32)
+    loading = rng.standard_normal((40, 29)).astype(np.float32)
     loading /= np.linalg.norm(loading, axis=1, keepdims=True)
     rows = np.arange(40)
     population.install(rows, np.full(40, 6), loading=loading, kind=ABSTRACT, exemplar=NOTHING, step=0)

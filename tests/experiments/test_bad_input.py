@@ -92,7 +92,7 @@ FLAGS: dict[str, tuple[dict[str, Any] | list[str], Says]] = {
         ("planted_factors is 11", "from 1 to", "(10)"),
     ),
     "no communality": ({"world": "planted", "planted_communality": 0}, ("planted_communality is 0.0", "above 0")),
-    "too much communality": ({"world": "planted", "planted_communality": 1.1}, ("planted_communality is 1.1", "at most")),
+    "too much communality": ({"world": "planted", "planted_communality": 1.1}, ("planted_communality is 1.1", "at m")),
     "nan communality": ({"world": "planted", "planted_communality": "nan"}, ("planted_communality is nan", "at most")),
     "a planted world larger than memory": (
         {"world": "planted", "planted_objects": 10**9, "planted_features": 10**6},
@@ -182,7 +182,7 @@ LINES = WIDE.splitlines(keepends=True)
 WORLDS: dict[str, tuple[tuple[str, Write], Says]] = {
     # any file
     "a directory": (("w.npz", lambda path: path.mkdir()), ("is a directory", "give digits, planted")),
-    "no ending": (("world", lambda path: path.write_text("a")), ("ends in ''", ".npz, .csv or .parquet")),
+    "no ending": (("world", lambda path: path.write_text("a")), ("has no ending", ".npz, .csv or .parquet")),
     "another ending": (("w.xlsx", lambda path: path.write_text("a")), ("ends in '.xlsx'", ".npz, .csv or .parquet")),
     "an empty npz": (("w.npz", lambda path: path.touch()), ("not a whole .npz archive", "numpy.savez")),
     "an empty csv": (csv(""), ("is empty", "first row must name the columns")),
@@ -193,7 +193,7 @@ WORLDS: dict[str, tuple[tuple[str, Write], Says]] = {
     "a zip of something else": (("w.npz", foreign_zip), ("'features' is not an array", "numpy.savez")),
     "half an npz": (truncated(*npz(), 0.5), ("not a whole .npz archive", "numpy.savez")),
     "half a parquet": (truncated(*table(named(), "parquet"), 0.5), ("not a whole .parquet table", "anew")),
-    "a damaged npz": (("w.npz", damaged), ("'features' cannot be read", "anew")),
+    "a damaged npz": (("w.npz", damaged), ("'features' cannot be read", "numpy.savez")),
     "a parquet called npz": (
         ("w.npz", lambda path: named().to_parquet(path)),
         ("not a whole .npz archive", "numpy.savez"),
@@ -232,11 +232,11 @@ WORLDS: dict[str, tuple[tuple[str, Write], Says]] = {
     "complex labels": (npz(labels=np.ones(120) * 1j), ("'labels' holds complex128", "whole numbers or texts")),
     "too few categories": (
         npz(labels=np.arange(120) % 3, category_names=["a", "b"]),
-        ("'labels' has 2", "index the 2 'category_names' from 0"),
+        ("'labels' has 2", "with 2 'category_names'", "from 0 to 1"),
     ),
     "categories that start at one": (
         npz(labels=np.arange(120) % 3 - 1, category_names=["a", "b", "c"]),
-        ("'labels' has -1", "index the 3 'category_names' from 0"),
+        ("'labels' has -1", "with 3 'category_names'", "from 0 to 2"),
     ),
     "a label of no category": (
         npz(labels=["a", "z"] * 60, category_names=["a", "b"]),
@@ -295,7 +295,7 @@ WORLDS: dict[str, tuple[tuple[str, Write], Says]] = {
         ("both 'label' and 'Labels'", "--label"),
     ),
     "two bytes a letter": (csv(WIDE, "utf-16"), ("is not UTF-8 text", "save it as UTF-8")),
-    "two bytes a letter without a mark": (csv(WIDE, "utf-16-le"), ("w.csv",)),
+    "two bytes a letter without a mark": (csv(WIDE, "utf-16-le"), ("is not UTF-8 text", "save it as UTF-8")),
     "another encoding": (csv("größe," + WIDE, "latin-1"), ("is not UTF-8 text", "save it as UTF-8")),
     "semicolons": (csv(WIDE.replace(",", ";")), ("separated by ';'", "commas")),
     "tabs": (csv(WIDE.replace(",", "\t")), ("separated by '\\t'", "commas")),
@@ -435,11 +435,11 @@ RESUMES: dict[str, tuple[Write, list[str], Says]] = {
     "a run that is not there": (shutil.rmtree, [], ("run, which is not a directory", "directory of a run")),
     "no checkpoint": (lambda run: (run / "checkpoint.npz").unlink(), [], ("has no checkpoint.npz", "new run")),
     "no configuration": (lambda run: (run / "config.json").unlink(), [], ("has no config.json", "new run")),
-    "half a checkpoint": (cut_checkpoint, [], ("checkpoint.npz is not a whole .npz archive",)),
+    "half a checkpoint": (cut_checkpoint, [], ("checkpoint.npz is not a whole .npz archive", "start the run anew")),
     "an empty checkpoint": (
         lambda run: (run / "checkpoint.npz").write_bytes(b""),
         [],
-        ("checkpoint.npz is not a whole .npz archive",),
+        ("checkpoint.npz is not a whole .npz archive", "start the run anew"),
     ),
     "another archive": (
         lambda run: shutil.copy(run.parent / "world.npz", run / "checkpoint.npz"),
@@ -449,27 +449,27 @@ RESUMES: dict[str, tuple[Write, list[str], Says]] = {
     "a checkpoint without scalars": (
         lambda run: np.savez(run / "checkpoint.npz", run=np.load(run / "checkpoint.npz")["run"]),
         [],
-        ("the checkpoint is damaged", "KeyError: 'scalars'"),
+        ("checkpoint.npz: the checkpoint is damaged", "KeyError: 'scalars'"),
     ),
     "a checkpoint of another version": (
         changed_checkpoint(version=99),
         [],
-        ("the checkpoint is of version 99", "reads version 1", "anew"),
+        ("checkpoint.npz: the checkpoint is of version 99", "reads version 1", "anew"),
     ),
     "a checkpoint without a column": (
         changed_checkpoint(**{"population/score": None}),
         [],
-        ("the checkpoint is damaged", "KeyError: 'score'"),
+        ("checkpoint.npz: the checkpoint is damaged", "KeyError: 'score'"),
     ),
     "a checkpoint with a column of another shape": (
         changed_checkpoint(**{"population/score": np.zeros((3, 8), dtype=np.float32)}),
         [],
-        ("the checkpoint is damaged", "score is float32 (3, 8), not float32 (14, 8)"),
+        ("checkpoint.npz: the checkpoint is damaged", "score is float32 (3, 8), not float32 (14, 8)"),
     ),
     "a checkpoint with another generator": (
         changed_checkpoint(rng={"bit_generator": "MT19937"}),
         [],
-        ("the checkpoint is damaged",),
+        ("checkpoint.npz: the checkpoint is damaged",),
     ),
     "another configuration": (
         changed_config(agents=20),
@@ -492,11 +492,11 @@ RESUMES: dict[str, tuple[Write, list[str], Says]] = {
     "planted factors": (nothing, ["--planted_factors", "3"], ("--planted-factors is given", "leave it out")),
     "a label": (nothing, ["--label", "labels"], ("--label is given", "leave it out")),
     "no audience": (nothing, ["--no-audience"], ("--no-audience is given", "leave it out")),
-    "a world that has changed": (other_world, [], ("the world world is not the one", "put them back")),
+    "a world that has changed": (other_world, [], ("npz: the world 'world' is not the one", "put them back")),
     "labels that have changed": (
         lambda run: world_file(run.parent, labels=np.arange(120) % 4),
         [],
-        ("the world world is not the one", "put them back"),
+        ("checkpoint.npz: the world 'world' is not the one", "put them back"),
     ),
     "a world that has gone": (lambda run: (run.parent / "world.npz").unlink(), [], ("world.npz", "does not exist")),
 }  # fmt: skip
