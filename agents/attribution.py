@@ -20,6 +20,7 @@ from agents.config import SocietyConfig
 from agents.meeting import Experience
 from agents.perception import levels
 from agents.population import Population
+from agents.superiority import higher
 from agents.world import World
 
 MAX_PLAYERS = 9
@@ -190,9 +191,7 @@ def expected_standings(
     count = there.sum(axis=1)
 
     def share_below(place: int) -> NDArray[np.float64]:
-        # An object is level with itself: rounding may depend on its place in the product that gave the levels.
-        another = objects[:, 2:] != objects[:, place, None]
-        above = (0.5 + 0.5 * another * np.sign(height[:, place, None] - height[:, 2:])) * there
+        above = higher(height[:, place, None], height[:, 2:]) * there
         return np.divide(above.sum(axis=1), count, out=np.full(len(rows), 0.5), where=count > 0)
 
     return share_below(0), share_below(1)

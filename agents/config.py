@@ -135,6 +135,12 @@ class SocietyConfig:
             if getattr(self, name) not in choices:
                 raise InputError(f"{name} is {getattr(self, name)!r}, but it must be one of {', '.join(choices)}")
 
+        if self.reward_prediction > 0 and self.compare_interval == 0:
+            raise InputError(
+                f"reward_prediction is {self.reward_prediction}, but compare_interval 0 switches off the phase that "
+                "judges predictions; give a compare_interval of at least 1"
+            )
+
     def _at_least(self, name: str, least: int) -> None:
         value = getattr(self, name)
         if value < least:

@@ -54,7 +54,7 @@ def discover(
 
 
 def correlations(world: World, population: Population, rows: NDArray[np.intp]) -> tuple[Correlations, NDArray[np.intp]]:
-    """Correlations [n, m, m] of the sensed features over the remembered objects, and how many those are [n].
+    """Correlations [n, m, m] of the sensed features over the different objects remembered, and how many those are [n].
 
     A feature that never varied in an agent's experience correlates with nothing (and 1 with itself).
     """
@@ -86,7 +86,8 @@ def null_eigenvalues(n_objects: int, n_variables: int) -> tuple[float, ...]:
     noise -= noise.mean(axis=1, keepdims=True)
     noise /= np.linalg.norm(noise, axis=1, keepdims=True)
     values = np.linalg.eigvalsh(noise.swapaxes(1, 2) @ noise)[:, ::-1]
-    return tuple(np.quantile(values, NULL_QUANTILE, axis=0).tolist())
+    # Rounded, so that the last digits do not depend on how many threads found them.
+    return tuple(np.quantile(values, NULL_QUANTILE, axis=0).round(9).tolist())
 
 
 def parallel_analysis(eigenvalues: NDArray[np.float64], count: NDArray[np.intp], limit: int) -> NDArray[np.intp]:
@@ -255,14 +256,20 @@ def _accommodate_one(
     """One proposal [n, m] for each row; ``refreshed[these]`` marks slots that already answered to a stronger one."""
     everyone = np.arange(len(rows))
     congruence = np.einsum("nsm,nm->ns", population.loading[rows].astype(np.float64), proposal)
-    congruence[(population.kind[rows] != ABSTRACT) | refreshed[these]] = 0.0
+    congruence[population.kind[rows] != ABSTRACT] = 0.0
+    same = np.abs(congruence) >= SAME
+    # A proposal so like a stronger one that both answer to one dimension says nothing new.
+    told = (same & refreshed[these]).any(axis=1)
+    repeats = same.any(axis=1) & ~told
+    # Refresh: the same dimension, known better now; name, direction and feelings stay. Others like it are repeats.
     nearest = np.abs(congruence).argmax(axis=1)
-    repeats = np.abs(congruence[everyone, nearest]) >= SAME
-    # Refresh: the same dimension, known better now; name, direction and feelings stay.
     at, slot = rows[repeats], nearest[repeats]
     sign = np.sign(congruence[everyone, nearest])[repeats, None]
     population.loading[at, slot] = (sign * proposal[repeats]).astype(np.float32)
     refreshed[these[repeats], slot] = True
+    same[everyone, nearest] = False
+    twice, spare = np.nonzero(same & repeats[:, None])
+    population.clear(rows[twice], spare)
 
     value = population.score[rows] * unique_variance(corr, population.loading[rows])
     value[population.kind[rows] == EMPTY] = -1.0
@@ -272,7 +279,7 @@ def _accommodate_one(
     rivals = population.loading[rows].copy()
     rivals[everyone, weakest] = proposal
     worth = NEUTRAL * unique_variance(corr, rivals)[everyone, weakest]
-    enters = ~repeats & (worth > value[everyone, weakest])
+    enters = ~repeats & ~told & (worth > value[everyone, weakest])
     population.install(
         rows[enters],
         weakest[enters],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.population import NOTHING, RAW, Population, likeness, unit
+from agents.population import ABSTRACT, NOTHING, RAW, Population, likeness, unit
 from agents.world import World
 
 
@@ -74,8 +74,8 @@ def replace_sensors(
 ) -> None:
     """Point the sensor at ``places`` of ``rows`` to ``features`` (three flat lists), and keep the loadings true to it.
 
-    Abstract dimensions do not weigh a feature that they were not found on; raw ones are the likeness to their
-    exemplar through the new sensors.
+    Abstract dimensions do not weigh a feature that they were not found on, and are gone when nothing they weigh is
+    left; raw ones are the likeness to their exemplar through the new sensors.
     """
     touched = np.unique(rows)
     raw, raw_slot = np.nonzero(population.kind[touched] == RAW)
@@ -87,6 +87,9 @@ def replace_sensors(
     population.sensor[rows, places] = features
     population.communality[rows, places] = 0.0
     population.loading[rows, :, places] = 0.0
+    at, slot = np.nonzero(population.held[touched] & ~population.loading[touched].any(axis=2))
+    lost = population.kind[touched[at], slot] == ABSTRACT
+    population.clear(touched[at[lost]], slot[lost])
     at, slot = np.nonzero(population.held[touched])
     population.loading[touched[at], slot] = unit(population.loading[touched[at], slot])
     alike = likeness(world.features, exemplar, population.sensor[raw])
@@ -94,7 +97,11 @@ def replace_sensors(
 
 
 def remembered(population: Population, rows: NDArray[np.intp]) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-    """Objects [n, R] in memory and which of them are there; free places hold object 0 and are masked out."""
-    seen = population.seen[rows]
+    """The different objects in memory, ascending [n, R], and a mask of which places hold one (the others hold 0).
+
+    An object seen twice is one observation, not two: counted twice, chance would look like structure.
+    """
+    seen = np.sort(population.seen[rows], axis=1)
     there = seen != NOTHING
+    there[:, 1:] &= seen[:, 1:] != seen[:, :-1]
     return np.where(there, seen, 0), there

@@ -41,7 +41,7 @@ class Population:
     kind : int8 [N, S], EMPTY, RAW or ABSTRACT
     exemplar : int32 [N, S], the object that a raw dimension is likeness to
     score : float32 [N, S], superiority along each dimension, in [0, 1]
-    contests : int32 [N, S], comparisons that fed the score
+    contests : int32 [N, S], events that fed the score
     words : int32 [N, S, W], oldest first, -1 where free
     concept : int32 [N, S], the library's number for the dimension, -1 before it has one
     born : int32 [N, S], the step at which the dimension arose

@@ -72,7 +72,7 @@ class Society(mesa.Model):  # type: ignore[misc]
         self.ledger = Ledger()
         self.deaths: list[tuple[int, Deaths]] = []
         self.positions: dict[int, Any] = {}  # by id, of those whom somebody placed in a Mesa space
-        self.last_talk: Talk | None = None
+        self.talks: list[Talk] = []  # of this step: one for all pairs, or one for each in sequential activation
 
     @property
     def agents(self) -> RowSet:
@@ -103,7 +103,7 @@ class Society(mesa.Model):  # type: ignore[misc]
 
     def step(self) -> None:
         """One tick: each phase in its turn, on the state that the phase before left."""
-        self.last_talk = None
+        self.talks = []
         with BLAS.limit(limits=1, user_api="blas"):
             self._tick()
 
@@ -154,7 +154,7 @@ class Society(mesa.Model):  # type: ignore[misc]
         """Phase 3: one game per pair; both sides learn, and have an experience."""
         outcome = talk(self.population, self.world, meeting, self.config, self.counters.n_words, self.rng)
         self.counters.n_words = outcome.n_words
-        self.last_talk = outcome
+        self.talks.append(outcome)
         return Experience.of(meeting, outcome.success, outcome.speaker_slot, outcome.hearer_slot)
 
     def compare(self, experience: Experience) -> Experience:
@@ -171,8 +171,7 @@ class Society(mesa.Model):  # type: ignore[misc]
 
     def remember(self, meeting: Meeting) -> None:
         """What was expected has been compared with what came; now that becomes part of what is expected."""
-        if self.last_talk is not None:
-            remember_success(self.population, meeting, self.last_talk)
+        remember_success(self.population, meeting, self.talks[-1])
 
     def discover(self) -> None:
         """Phase 7: attention shifts, abstract dimensions arise."""
@@ -203,7 +202,7 @@ class Society(mesa.Model):  # type: ignore[misc]
             rows = np.sort(self.rng.permutation(len(rows))[:MERGE_SAMPLE])
         told = self.library.merge(
             views_of(population, world, rows),
-            world.features[world.train],
+            world.features[world.probe],
             step=self.steps,
             n_words=self.counters.n_words,
         )

@@ -18,6 +18,9 @@ from agents.perception import levels, sense
 from agents.population import Population
 from agents.world import World
 
+LEVEL = 1e-5
+"""Difference of levels (of features of variance 1, by weights of norm 1) up to which two objects are level."""
+
 
 def compare(population: Population, world: World, experience: Experience, config: SocietyConfig) -> Experience:
     """Add the outcomes of comparison and, where it counts, of prediction to what the participants went through.
@@ -28,9 +31,7 @@ def compare(population: Population, world: World, experience: Experience, config
     rows, slots = experience.rows, experience.slots
     bodies = np.stack([population.body[rows], population.body[experience.partners]], axis=1)
     height = levels(population, world, rows, bodies)[np.arange(len(rows)), :, slots].astype(np.float64)
-    # An object is level with itself: rounding may depend on its place in the product that gave the levels.
-    another = bodies[:, 0] != bodies[:, 1]
-    outcomes = dict(experience.outcomes, comparison=0.5 + 0.5 * another * np.sign(height[:, 0] - height[:, 1]))
+    outcomes = dict(experience.outcomes, comparison=higher(height[:, 0], height[:, 1]))
     if config.reward_prediction > 0:
         sensed = sense(world.features, experience.topic[:, None], population.sensor[rows])[:, 0]
         level = np.einsum("nm,nm->n", sensed, population.loading[rows, slots], dtype=np.float64)
@@ -38,6 +39,16 @@ def compare(population: Population, world: World, experience: Experience, config
         share = np.divide(level**2, total, out=np.zeros_like(total), where=total > 0)
         outcomes["prediction"] = np.minimum(share, 1.0)
     return dataclasses.replace(experience, outcomes=outcomes)
+
+
+def higher(height: NDArray[np.floating], other: NDArray[np.floating]) -> NDArray[np.float64]:
+    """1 where one level is higher than the other, 0 where lower, 1/2 where they are level (shapes broadcast).
+
+    Levels that differ by less than single precision can tell are level: the same object may get other last digits at
+    another place in a matrix product.
+    """
+    difference = np.asarray(height, dtype=np.float64) - other
+    return np.where(np.abs(difference) <= LEVEL, 0.5, (difference > 0).astype(np.float64))
 
 
 def updated(
@@ -69,7 +80,7 @@ def feel(population: Population, experience: Experience, config: SocietyConfig) 
             rate_up=config.rate_up * weights[source],
             rate_down=config.rate_down * weights[source],
         )
-    if "comparison" in felt:
+    if any(weights[source] > 0 for source in felt):
         population.contests[rows, slots] += 1
 
 
@@ -112,8 +123,7 @@ def win_rates(population: Population, world: World, bodies: NDArray[np.int32] | 
         rows = np.arange(start, min(start + chunk, n))
         own = levels(population, world, rows, population.body[rows, None])
         against = levels(population, world, rows, np.broadcast_to(others, (len(rows), len(others))))
-        another = population.body[rows, None] != others
-        standing = 0.5 + 0.5 * another[:, :, None] * np.sign(own.astype(np.float64) - against)
+        standing = higher(own, against)
         if bodies is None:
             standing[np.arange(len(rows)), rows] = 0.0  # nobody meets itself
         rates[rows] = standing.sum(axis=1) / (n - 1 if bodies is None else len(bodies))

@@ -214,12 +214,12 @@ def build(
         raise InputError(f"probe is {probe}, but it must be at least {MIN_PROBE}")
     names = tuple(feature_names) or tuple(f"x{i}" for i in range(n_features))
     _check_finite(raw, names, source)
-    features, mean, scale, constant = _standardised(raw)
+    train, held_out = _split(n_objects, groups, np.random.default_rng([seed, 0x5911]), source)
+    features, mean, scale, constant = _standardised(raw, train)
     if refuse_constant and constant.any():
         raise InputError(
             f"{source}: feature {names[int(constant.argmax())]!r} is the same for every object; remove that column"
         )
-    train, held_out = _split(n_objects, groups, np.random.default_rng([seed, 0x5911]), source)
     chosen = np.random.default_rng([seed, 0x940BE]).permutation(len(train))[: min(probe, len(train))]
     return World(
         name=name,
@@ -239,16 +239,16 @@ def build(
 
 
 def _standardised(
-    raw: NDArray[np.floating],
+    raw: NDArray[np.floating], train: NDArray[np.int32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-    """Columns of mean 0 and variance 1 [M, D], what they were before (mean, scale [D]), and which are constant [D].
+    """Columns of mean 0 and variance 1 over ``train``, what they were before (mean, scale [D]), which are constant [D].
 
-    A constant column becomes 0, with a scale of 1.
+    The held-out objects have no say in it. A column that is constant over ``train`` becomes 0, with a scale of 1.
     """
     # Powers of two change no digit, and keep the squares of very large and very small numbers within range.
     exponent = np.frexp(np.abs(raw).max(axis=0).astype(np.float64))[1]
     moderate = np.ldexp(raw.astype(np.float64, order="C"), -exponent)  # sums depend on the order in memory
-    mean, spread = moderate.mean(axis=0), moderate.std(axis=0)
+    mean, spread = moderate[train].mean(axis=0), moderate[train].std(axis=0)
     # A column of equal floats has a spread of rounding errors, not of zero: judge it against its own magnitude.
     constant = spread <= ROUNDING
     features = ((moderate - mean) / np.where(constant, 1.0, spread)).astype(np.float32)

@@ -6,28 +6,35 @@ from typing import Any
 
 
 def closing_table(summary: dict[str, Any]) -> str:
-    """The summary as a table for the terminal: measured beside its optimum, its floor and the single view."""
-    library, talk = summary["library"], summary["communication"]
+    """The summary as a table for the terminal: measured beside one central mind, the floors and the single view."""
+    library, talk, unlived = summary["library"], summary["communication"], summary.get("unlived", {})
     felt, jungle, credit = summary["superiority"], summary["selection"], summary["attribution"]
+    # What superiority settles at is known for comparison alone; where other rewards are felt, nothing is said of it.
+    settles = "" if felt["predicted"] is None else f", settles at {_number(felt['predicted'])}"
     rows: list[tuple[str, str, str]] = [
         ("concepts", _number(library["n_concepts"], 0), f"no view holds more than {jungle['max_dims']}"),
         (
             "held-out variance explained",
             _number(library["explained_variance"]),
-            f"optimum {_number(library['optimal_explained_variance'])}, 8 dimensions at best "
+            f"PCA of as many directions {_number(library['optimal_explained_variance'])}, of 8 directions "
             f"{_number(library['rank8_explained_variance'])}",
         ),
-        ("efficiency", _number(library["efficiency"]), "of the best map of that many dimensions"),
+        ("efficiency", _number(library["efficiency"]), _listed("that PCA = 1", _before(unlived.get("efficiency")))),
+        *_own_weights(library, unlived, "efficiency"),
     ]
     if library["mcc"] is not None:
-        rows.append(
+        beside = (
+            f"one mind that holds all {_number(library['central_mcc'])}, best view "
+            f"{_number(library['best_single_view_mcc'])}, chance {_number(library['mcc_null'])}"
+        )
+        rows += [
             (
                 "match with the planted truth",
                 _number(library["mcc"]),
-                f"one mind that holds all {_number(library['central_mcc'])}, best view "
-                f"{_number(library['best_single_view_mcc'])}, chance {_number(library['mcc_null'])}",
-            )
-        )
+                _listed(beside, _before(unlived.get("mcc"))),
+            ),
+            *_own_weights(library, unlived, "mcc"),
+        ]
     if library["label_accuracy"] is not None:
         rows.append(
             (
@@ -48,7 +55,7 @@ def closing_table(summary: dict[str, Any]) -> str:
         (
             "superiority felt",
             _number(felt["mean_felt"]),
-            f"true {_number(felt['mean_true'])}, settles at {_number(felt['predicted'])}, tau {_number(felt['tau'])}",
+            f"true {_number(felt['mean_true'])}{settles}, tau {_number(felt['tau'])}",
         ),
         (
             "outcomes due to self",
@@ -68,7 +75,22 @@ def closing_table(summary: dict[str, Any]) -> str:
     ]
     wide = max(len(name) for name, _, _ in rows)
     head = f"{summary['n_agents']} agents, {summary['n_steps']} steps of {summary['world']}, seed {summary['seed']}"
-    return "\n".join([head, *(f"  {name:<{wide}}  {value:>8}  {note}" for name, value, note in rows)])
+    return "\n".join([head, *(f"  {name:<{wide}}  {value:>8}  {note}".rstrip() for name, value, note in rows)])
+
+
+def _listed(*said: str) -> str:
+    return ", ".join(filter(None, said))
+
+
+def _before(value: float | None) -> str:
+    return "" if value is None else f"before living {_number(value)}"
+
+
+def _own_weights(library: dict[str, Any], unlived: dict[str, Any], name: str) -> list[tuple[str, str, str]]:
+    """The row for the same figure taken from the agents' own weights alone; none where it is not known."""
+    value = library.get(f"weights_{name}")
+    before = _before(unlived.get(f"weights_{name}"))
+    return [] if value is None else [("  by own weights alone", _number(value), before)]
 
 
 def _number(value: float | None, digits: int = 3) -> str:

@@ -11,7 +11,7 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.communication import Talk
+from agents.config import SocietyConfig
 from agents.consult import views_of
 from agents.population import ABSTRACT, Population
 from agents.society import MERGE_SAMPLE, Society
@@ -26,7 +26,7 @@ from knowledge_graph.measures import (
     null_mcc,
     principal_axes,
 )
-from knowledge_graph.unify import loadings_of, metric_of
+from knowledge_graph.unify import metric_of
 
 WINDOW = 20
 """Steps over which the success of talk is averaged."""
@@ -42,19 +42,22 @@ Row = dict[str, float | None]
 
 @dataclasses.dataclass(kw_only=True)
 class Recorder:
-    """The memory of a run: every step's talk, and a row of metrics per recorded step."""
+    """The memory of a run: the founders' map, every step's talk, and a row of metrics per recorded step."""
 
     success: list[float] = dataclasses.field(default_factory=list)
     known: list[float] = dataclasses.field(default_factory=list)
     first_merge: int | None = None
+    unlived: dict[str, float | None] | None = None
     rows: list[Row] = dataclasses.field(default_factory=list)
 
     def heard(self, society: Society) -> None:
         """Note how talk went in the step just lived (nan where nobody talked)."""
-        talk: Talk | None = society.last_talk
-        quiet = talk is None or len(talk.success) == 0
-        self.success.append(np.nan if quiet or talk is None else float(talk.success.mean()))
-        self.known.append(np.nan if quiet or talk is None else float(talk.known.mean()))
+        for history, outcomes in (
+            (self.success, [talk.success for talk in society.talks]),
+            (self.known, [talk.known for talk in society.talks]),
+        ):
+            told = np.concatenate(outcomes) if outcomes else np.zeros(0)
+            history.append(float(told.mean()) if len(told) else np.nan)
         if self.first_merge is None and society.library.rounds:
             self.first_merge = len(self.success)
 
@@ -89,26 +92,28 @@ def metrics(society: Society, recorder: Recorder) -> Row:
         "n_concepts": len(library),
         "explained_variance": None,
         "efficiency": None,
-        "best_view_variance": None,
+        "best_view_variance": best_view_variance(society),
         "mcc": None,
         "deaths": society.counters.deaths,
         "births": society.counters.births,
         "dims_dropped": society.counters.dims_dropped,
         "dims_discovered": society.counters.dims_discovered,
     }
-    row["best_view_variance"] = best_view_variance(society)
     if len(library):
-        explained = explained_variance(world.features[world.held_out], library.loadings)
-        row["explained_variance"] = explained
-        row["efficiency"] = explained / optimal_variance(world, len(library))
+        row["explained_variance"] = explained_variance(world.features[world.held_out], library.loadings)
+        row["efficiency"] = efficiency(world, library.loadings)
         if world.truth is not None:
             row["mcc"] = matched_correlation(library.loadings, world.truth.loadings)
     return row
 
 
-def summarise(society: Society, recorder: Recorder, *, name: str, seed: int, wall_s: float) -> dict[str, object]:
-    """The summary of a run, as the command line promises it: numbers, or None where one does not apply."""
-    library = closing_library(society)
+def summarise(
+    society: Society, library: Library, recorder: Recorder, *, name: str, seed: int, wall_s: float
+) -> dict[str, object]:
+    """The summary of a run, as the command line promises it: numbers, or None where one does not apply.
+
+    ``library`` is the one at the end of the run (see `closing_library`).
+    """
     ledger = society.ledger.shares()
     counters = society.counters
     return {
@@ -119,6 +124,7 @@ def summarise(society: Society, recorder: Recorder, *, name: str, seed: int, wal
         "wall_s": wall_s,
         "agent_steps_per_s": len(society.population) * society.steps / wall_s if wall_s > 0 else None,
         "library": library_summary(society, library),
+        "unlived": recorder.unlived or dict.fromkeys(MAP_QUALITY),
         "communication": {
             "candidates": society.config.candidates,
             "success": recorder.talk(recorder.success),
@@ -140,30 +146,30 @@ def summarise(society: Society, recorder: Recorder, *, name: str, seed: int, wal
 
 
 def library_summary(society: Society, library: Library) -> dict[str, float | None]:
-    """What the library holds of the world, beside the optimum, the central fit, single views and the null floor."""
+    """What the library holds of the world, beside PCA and factors of all training objects, single views and chance.
+
+    Single views are described as the library is: by the regression of the probe's features on their levels.
+    """
     world = society.world
     train, held_out = world.features[world.train], world.features[world.held_out]
     names = (
         "n_concepts efficiency explained_variance optimal_explained_variance rank8_explained_variance mcc score_mcc "
         "mcc_null central_mcc best_single_view_mcc label_accuracy raw_label_accuracy "
-        "best_single_view_label_accuracy mean_single_view_label_accuracy"
+        "best_single_view_label_accuracy mean_single_view_label_accuracy weights_efficiency weights_mcc"
     )
     found: dict[str, float | None] = dict.fromkeys(names.split())
     k = len(library)
-    found["n_concepts"] = k
+    found |= map_quality(library, world)
     found["rank8_explained_variance"] = explained_variance(held_out, principal_axes(train, 8))
     if k:
-        explained, optimum = explained_variance(held_out, library.loadings), optimal_variance(world, k)
-        found["explained_variance"], found["optimal_explained_variance"] = explained, optimum
-        found["efficiency"] = explained / optimum
+        found["explained_variance"] = explained_variance(held_out, library.loadings)
+        found["optimal_explained_variance"] = optimal_variance(world, k)
     rows = sampled_rows(society)
+    views = view_loadings(society, rows)
     if world.truth is not None:
         truth = world.truth
-        found["best_single_view_mcc"] = max(
-            matched_correlation(loadings, truth.loadings) for loadings in lifted(society.population, rows, world)
-        )
+        found["best_single_view_mcc"] = max(matched_correlation(view, truth.loadings) for view in views)
         if k:
-            found["mcc"] = matched_correlation(library.loadings, truth.loadings)
             scores = library.transform(held_out)
             found["score_mcc"] = matched_correlation(
                 scores - scores.mean(axis=0),
@@ -175,10 +181,51 @@ def library_summary(society: Society, library: Library) -> dict[str, float | Non
         found["raw_label_accuracy"] = labels_told(world, world.features)
         if k:
             found["label_accuracy"] = labels_told(world, library.coordinates(world.features))
-        views = [labels_told(world, view_coordinates(world, w)) for w in lifted(society.population, rows, world)]
-        found["best_single_view_label_accuracy"] = max(views)
-        found["mean_single_view_label_accuracy"] = float(np.mean(views))
+        told = [
+            labels_told(world, world.features @ weights @ metric_of(loadings))
+            for weights, loadings in zip(lifted(society.population, rows, world), views, strict=True)
+        ]
+        found["best_single_view_label_accuracy"] = max(told)
+        found["mean_single_view_label_accuracy"] = float(np.mean(told))
     return found
+
+
+MAP_QUALITY = ("n_concepts", "efficiency", "mcc", "weights_efficiency", "weights_mcc")
+
+
+def map_quality(library: Library, world: World) -> dict[str, float | None]:
+    """How good a map the library is, in two ways each.
+
+    ``efficiency`` and ``mcc`` describe a concept by its loadings: how the features of the probe objects go with it.
+    ``weights_efficiency`` and ``weights_mcc`` take it as the agents have it: by what their dimensions weigh, with no
+    look at any object.
+    """
+    found: dict[str, float | None] = dict.fromkeys(MAP_QUALITY)
+    found["n_concepts"] = len(library)
+    if len(library):
+        found["efficiency"] = efficiency(world, library.loadings)
+        found["weights_efficiency"] = efficiency(world, library.weights)
+        if world.truth is not None:
+            found["mcc"] = matched_correlation(library.loadings, world.truth.loadings)
+            found["weights_mcc"] = matched_correlation(library.weights, world.truth.loadings)
+    return found
+
+
+def unlived(society: Society) -> dict[str, float | None]:
+    """The map that merging makes of the views as they are now, by a library of its own; of founders, the floor.
+
+    Many random looks at a world span much of it already: only what exceeds this comes from living.
+    """
+    library = Library(probe=society.world.probe)
+    _take_in(library, society)
+    return map_quality(library, society.world)
+
+
+def efficiency(world: World, span: NDArray[np.float64]) -> float | None:
+    """Held-out variance in the span [D, K] over that in as many principal axes of the training objects."""
+    baseline = optimal_variance(world, span.shape[1])
+    held_out = world.features[world.held_out]
+    return explained_variance(held_out, span) / baseline if baseline > 0 else None
 
 
 def closing_library(society: Society) -> Library:
@@ -186,30 +233,29 @@ def closing_library(society: Society) -> Library:
     if society.config.merge_interval == 0 or society.library.step == society.steps or society.steps == 0:
         return society.library
     library = copy.deepcopy(society.library)
-    rows = sampled_rows(society, MERGE_SAMPLE)
-    library.merge(
-        views_of(society.population, society.world, rows),
-        society.world.features[society.world.train],
-        step=society.steps,
-        n_words=society.counters.n_words,
-    )
+    _take_in(library, society)
     return library
+
+
+def _take_in(library: Library, society: Society) -> None:
+    rows = sampled_rows(society, MERGE_SAMPLE)
+    views = views_of(society.population, society.world, rows)
+    probed = society.world.features[society.world.probe]
+    library.merge(views, probed, step=society.steps, n_words=society.counters.n_words)
 
 
 def standings(society: Society) -> dict[str, float | None]:
     """Superiority felt and true, over all dimensions held: means, their difference, and what the win rates predict.
 
     ``predicted`` is where the felt superiority settles once every dimension has been in enough contests: the mean of
-    p a+ / (p a+ + (1 - p) a-) over the true win rates p (for feedback from comparison alone, wholly self-attributed).
+    p a+ / (p a+ + (1 - p) a-) over the true win rates p. It holds for feedback from comparison alone that one takes
+    wholly for one's own doing, and is None for any other.
     """
     population = society.population
     held = population.held
     if not held.any():
         return dict.fromkeys(("mean_felt", "mean_true", "illusory", "predicted", "contests"))
-    bodies = None
-    if len(population) > 2 * OPPONENTS:
-        bodies = population.body[np.random.default_rng(society.steps).permutation(len(population))[:OPPONENTS]]
-    true = win_rates(population, society.world, bodies)[held]
+    true = true_standing(society)[held]
     felt = float(population.score[held].mean(dtype=np.float64))
     config = society.config
     settled = bernoulli_fixed_point(true, rate_up=config.rate_up, rate_down=config.rate_down)
@@ -217,9 +263,24 @@ def standings(society: Society) -> dict[str, float | None]:
         "mean_felt": felt,
         "mean_true": float(true.mean()),
         "illusory": felt - float(true.mean()),
-        "predicted": float(settled.mean()),
+        "predicted": float(settled.mean()) if settles_by_win_rate(config) else None,
         "contests": float(population.contests[held].mean()),
     }
+
+
+def true_standing(society: Society) -> NDArray[np.float64]:
+    """Win rates [N, S] against every body, or a random sample of them in a large society; nan in empty slots."""
+    population, bodies = society.population, None
+    if len(population) > 2 * OPPONENTS:
+        bodies = population.body[sampled_rows(society, OPPONENTS)]
+    return win_rates(population, society.world, bodies)
+
+
+def settles_by_win_rate(config: SocietyConfig) -> bool:
+    """Whether what superiority is fed are the won and lost contests, whole and nothing else."""
+    whole = config.self_attribution == config.bias_gain == config.bias_loss == 1 or config.attribute_interval == 0
+    lives = config.talk_interval and config.compare_interval and config.feel_interval
+    return bool(whole and lives and config.reward_weights["comparison"] == 1 and config.rate_up + config.rate_down > 0)
 
 
 def lifted(population: Population, rows: NDArray[np.intp], world: World) -> list[NDArray[np.float64]]:
@@ -232,20 +293,28 @@ def lifted(population: Population, rows: NDArray[np.intp], world: World) -> list
     return views
 
 
+def view_loadings(society: Society, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Loadings [n, D, S] of single views, as the library's are found: the probe's features regressed on levels."""
+    world = society.world
+    levels = views_of(society.population, world, rows).levels.astype(np.float64)
+    across = levels.swapaxes(1, 2)
+    inverse = np.linalg.pinv(across @ levels, rcond=1e-9, hermitian=True)
+    return (inverse @ (across @ world.features[world.probe].astype(np.float64))).swapaxes(1, 2)
+
+
 def best_view_variance(society: Society) -> float:
     """The largest share of the held-out variance in the span of one agent's view."""
     world = society.world
     held_out = world.features[world.held_out].astype(np.float64)
-    gram = held_out.T @ held_out
-    loadings = np.stack(lifted(society.population, sampled_rows(society), world))
-    left, values, _ = np.linalg.svd(loadings, full_matrices=False)
-    there = values > 1e-6
-    inside = np.einsum("ndk,ndk->nk", left, gram @ left)
-    return float(np.where(there, inside, 0.0).sum(axis=1).max() / np.trace(gram))
+    gram, views = held_out.T @ held_out, view_loadings(society, sampled_rows(society))
+    across = views.swapaxes(1, 2)
+    inside = np.linalg.pinv(across @ views, rcond=1e-9, hermitian=True) @ (across @ (gram @ views))
+    total = float(np.trace(gram))
+    return float(np.einsum("nss->n", inside).max()) / total if total > 0 else 0.0
 
 
 def optimal_variance(world: World, rank: int) -> float:
-    """Held-out variance that the best ``rank`` directions of the training objects explain (rank-K PCA)."""
+    """Held-out variance that the first ``rank`` principal axes of the training objects explain (rank-K PCA)."""
     return explained_variance(world.features[world.held_out], principal_axes(world.features[world.train], rank))
 
 
@@ -254,11 +323,6 @@ def labels_told(world: World, coordinates: NDArray[np.floating]) -> float:
     assert world.labels is not None
     train, test = world.train, world.held_out
     return label_accuracy(coordinates[train], world.labels[train], coordinates[test], world.labels[test])
-
-
-def view_coordinates(world: World, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Levels [M, S] along one view's dimensions, in the same metric as the library's coordinates, to be fair."""
-    return world.features @ weights @ metric_of(loadings_of(world.features[world.train], weights))
 
 
 def sampled_rows(society: Society, limit: int = SINGLE_VIEWS) -> NDArray[np.intp]:

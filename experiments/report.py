@@ -13,7 +13,8 @@ from typing import Any
 from plotly.offline import get_plotlyjs
 
 from agents.society import Society
-from experiments.report_library import coverage_section, looks_section, map_section, number_section, words_section
+from experiments.report_coverage import coverage_section
+from experiments.report_library import looks_section, map_section, number_section, words_section
 from experiments.report_page import script
 from experiments.report_society import deaths_section, doing_section, feelings_section, settings_section, talk_section
 from experiments.report_text import DASH, Row, count, esc, headline, key_figures, known, last, lede, number

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -14,7 +13,6 @@ from experiments.report_chart import (
     BLUE,
     GREEN,
     GREY,
-    GRID,
     INK,
     MUTED,
     ORANGE,
@@ -25,7 +23,7 @@ from experiments.report_chart import (
     line,
     over_time,
 )
-from experiments.report_text import Row, known, last, number, percent
+from experiments.report_text import Row, last, number, percent
 from knowledge_graph.library import Event
 
 MANY_MERGES = 40
@@ -113,9 +111,9 @@ def standing_scatter(
     felt: NDArray[np.floating],
     true: NDArray[np.floating],
     contests: NDArray[np.integer],
-    curve: tuple[NDArray[np.floating], NDArray[np.floating]],
+    curve: tuple[NDArray[np.floating], NDArray[np.floating]] | None,
 ) -> go.Figure | None:
-    """Superiority felt over true standing, a point per dimension, with the curve on which it settles."""
+    """Superiority felt over true standing, a point per dimension, with the curve on which it settles, if known."""
     if len(felt) == 0:
         return None
     figure = chart(x="true standing", y="felt", height=330)
@@ -144,77 +142,11 @@ def standing_scatter(
     )
     diagonal = {"x": [0, 1], "y": [0, 1], "name": "felt as it is", "line": {"color": INK, "width": 1.4, "dash": "dot"}}
     figure.add_scatter(mode="lines", hoverinfo="skip", **diagonal)
-    settled = {"color": ORANGE, "width": 2.4}
-    figure.add_scatter(x=curve[0], y=curve[1], mode="lines", name="where it settles", line=settled, hoverinfo="skip")
+    if curve is not None:
+        style = {"name": "where it settles", "line": {"color": ORANGE, "width": 2.4}}
+        figure.add_scatter(x=curve[0], y=curve[1], mode="lines", hoverinfo="skip", **style)
     figure.update_xaxes(range=[0, 1])
     figure.update_yaxes(range=[0, 1])
-    return figure
-
-
-def coverage_figure(rows: Sequence[Row], *, rank8: float | None) -> go.Figure | None:
-    """Held-out variance explained by the library, beside its optimum, the best single view and any 8 dimensions."""
-    if last(rows, "explained_variance") is None and last(rows, "best_view_variance") is None:
-        return None
-    figure = chart(x="step")
-    optimum = []
-    for row in rows:
-        explained, efficiency = known(row.get("explained_variance")), known(row.get("efficiency"))
-        optimum.append(dict(row) | {"optimum": explained / efficiency if explained and efficiency else None})
-    line(figure, optimum, "optimum", "optimum", INK, dash="dash", width=1.6)
-    line(figure, rows, "explained_variance", "library", BLUE, width=3)
-    level(figure, rows, rank8, "best 8 dimensions", GREY)
-    line(figure, rows, "best_view_variance", "best single view", ORANGE)
-    figure.update_traces(hovertemplate="%{y:.1%}")
-    figure.update_yaxes(range=[0, 1.02], tickformat=".0%")
-    return over_time(figure, rows)
-
-
-def truth_figure(rows: Sequence[Row], library: Mapping[str, Any]) -> go.Figure | None:
-    """Match with the planted truth beside one mind that sees everything, the best single view and chance."""
-    if last(rows, "mcc") is None:
-        return None
-    figure = chart(x="step", height=300)
-    level(figure, rows, library["central_mcc"], "one mind", INK, "dash")
-    line(figure, rows, "mcc", "library", BLUE, width=3)
-    level(figure, rows, library["best_single_view_mcc"], "best single view", ORANGE, "dash")
-    level(figure, rows, library["mcc_null"], "chance", GREY)
-    figure.update_yaxes(range=[0, 1.02])
-    return over_time(figure, rows)
-
-
-def labels_figure(library: Mapping[str, Any]) -> go.Figure | None:
-    """Label accuracy of the library's coordinates beside raw features and single views."""
-    found = [
-        (name, value, colour)
-        for name, key, colour in (
-            ("all raw features", "raw_label_accuracy", INK),
-            ("the library", "label_accuracy", BLUE),
-            ("best single view", "best_single_view_label_accuracy", ORANGE),
-            ("mean single view", "mean_single_view_label_accuracy", ORANGE),
-        )
-        if (value := known(library[key])) is not None
-    ]
-    if not found:
-        return None
-    figure = chart(x="held-out objects whose label is told", height=300, legend=False)
-    names, values, colours = zip(*found, strict=True)
-    for name, value in zip(names, values, strict=True):
-        figure.add_scatter(
-            x=[0, value], y=[name, name], mode="lines", line={"color": GRID, "width": 3}, hoverinfo="skip"
-        )
-    figure.add_scatter(
-        x=values,
-        y=names,
-        mode="markers+text",
-        marker={"size": 15, "color": colours},
-        text=[f" {percent(value)}" for value in values],
-        textposition="middle right",
-        textfont={"size": 13, "color": INK},
-        hoverinfo="skip",
-        cliponaxis=False,
-    )
-    figure.update_xaxes(range=[0, 1.2], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1])
-    figure.update_yaxes(autorange="reversed", showgrid=False, tickfont={"size": 13, "color": INK})
     return figure
 
 

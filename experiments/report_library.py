@@ -1,15 +1,14 @@
-"""Sections of the report on the library: its map, its concepts, their number, what they cover, and their words."""
+"""Sections of the report on the library: its map, its concepts, their number, and their words."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from agents.society import Society
 from experiments import report_figures as draw
 from experiments.report_cards import N_CARDS, cards
 from experiments.report_page import MAP_BUTTONS, Plot, Section
-from experiments.report_text import Row, count, esc, known, last, number, percent
+from experiments.report_text import Row, count, esc, number
 from knowledge_graph.draw import caption, concept_graph
 from knowledge_graph.library import Library
 
@@ -80,6 +79,8 @@ def number_section(library: Library, metrics: Sequence[Row]) -> Section:
         "Every view is a few directions in the space of objects. Each point is a direction that views have in common, "
         "and its height says how much of it the average view captures. Views that have nothing in common would come up "
         f"to the dashed line ({edge}) by chance; what stands above it is kept, and that is all that decides the number."
+        " A direction also counts when views share it merely because many agents sense the same single feature, so "
+        "where senses overlap densely there are more concepts than common factors."
     )
     plots = []
     spectrum = draw.spectrum_figure(unified.eigenvalues, unified.edge, unified.n_concepts)
@@ -92,44 +93,6 @@ def number_section(library: Library, metrics: Sequence[Row]) -> Section:
         plots.append(Plot(name="concepts", heading="Concepts in the library", note=note, figure=grown))
     heading = f"Why {count(unified.n_concepts, 'concept')}" if unified.n_concepts else "Why there are no concepts"
     return Section(id="number", short="How many", heading=heading, text=text, parts=[tuple(plots)] if plots else [])
-
-
-def coverage_section(metrics: Sequence[Row], summary: Mapping[str, Any]) -> Section:
-    """How much of the world the library holds, beside the optimum, single views, the central fit and the floor."""
-    found = summary["library"]
-    best_view = last(metrics, "best_view_variance")
-    text = ""
-    if known(found["explained_variance"]) is not None:
-        text = (
-            f"The library explains {percent(found['explained_variance'])} of what varies among the held-out objects, "
-            "which neither agents nor library have met; the best possible map of as many dimensions, made by one mind "
-            f"that sees everything, explains {percent(found['optimal_explained_variance'])}. "
-        )
-    if known(best_view) is not None:
-        text += (
-            f"The best single view explains {percent(best_view)}, and no 8 dimensions whatever could explain more than "
-            f"{percent(found['rank8_explained_variance'])}."
-        )
-    plots = []
-    coverage = draw.coverage_figure(metrics, rank8=known(found["rank8_explained_variance"]))
-    if coverage is not None:
-        note = "Share of the variance of held-out objects."
-        plots.append(Plot(name="coverage", heading="What is explained", note=note, figure=coverage))
-    truth = draw.truth_figure(metrics, found)
-    if truth is not None:
-        note = "Mean congruence of matched concepts and planted factors; 1 is the truth itself."
-        plots.append(Plot(name="truth", heading="Match with the planted truth", note=note, figure=truth))
-    told = draw.labels_figure(found)
-    if told is not None:
-        note = "By the five nearest known objects; labels are used for this alone."
-        plots.append(Plot(name="labels", heading="Telling new objects by name", note=note, figure=told))
-    return Section(
-        id="coverage",
-        short="Coverage",
-        heading="How much of the world they hold together",
-        text=text or "Nothing was recorded that could be shown here.",
-        parts=[tuple(plots[i : i + 2]) for i in range(0, len(plots), 2)],
-    )
 
 
 def words_section(society: Society, library: Library) -> Section:

@@ -11,13 +11,17 @@ from numpy.typing import NDArray
 
 from agents.selection import fitness
 from agents.society import Society
-from agents.superiority import bernoulli_fixed_point, win_rates
+from agents.superiority import bernoulli_fixed_point
 from experiments import report_figures as draw
+from experiments.measuring import true_standing
 from experiments.report_page import Plot, Section
 from experiments.report_text import Row, count, esc, known, number, percent
 
-MANY = 2000
-"""Bodies that true standing is measured against at most; more are sampled evenly."""
+MANY = 250
+"""Agents whose dimensions are drawn as points at most; more are sampled evenly."""
+
+ALIKE = 0.05
+"""Shares of variance that differ by no more are called nearly equal."""
 
 LAST_DEAD = 8
 """Deaths that are told one by one."""
@@ -81,29 +85,37 @@ def feelings_section(society: Society, metrics: Sequence[Row], summary: Mapping[
         mean_contests = round(known(felt["contests"]) or 0.0)
         text += (
             f"At the end they feel a superiority of {number(felt['mean_felt'])} where {number(felt['mean_true'])} "
-            f"is true, an illusion of {number(felt['illusory'])}. With their win rates it settles at "
-            f"{number(felt['predicted'])}; dimensions have been in {count(mean_contests, 'contest')} on average. "
+            f"is true, an illusion of {number(felt['illusory'])}; dimensions have been in "
+            f"{count(mean_contests, 'contest')} on average. "
         )
+    foretold = known(felt["predicted"]) is not None
     if config.reward_weights["comparison"] < 1 or config.self_attribution < 1:
-        text += "That prediction is for feedback from comparison alone, and here other things are felt too. "
-    if known(felt["tau"]) is not None:
+        text += (
+            "Where it settles can be foretold only for comparison alone, felt as wholly one&#x27;s own doing, and here "
+            "other things are felt too. "
+        )
+    if foretold:
+        text += f"With their win rates it settles at {number(felt['predicted'])}. "
+    if foretold and known(felt["tau"]) is not None:
         text += f"Were every contest fair, it would settle at &tau; = {number(felt['tau'])}."
     parts: list[str | Plot | tuple[Plot, ...]] = []
-    developed = draw.superiority_figure(metrics, tau=known(felt["tau"]))
+    developed = draw.superiority_figure(metrics, tau=known(felt["tau"]) if foretold else None)
     if developed is not None:
         note = "Mean over all dimensions held. The axis does not start at 0."
         parts.append(Plot(name="superiority", heading="Superiority felt, and true", note=note, figure=developed))
     feeling, true, contests = standings_of(society)
     p = np.linspace(0.0, 1.0, 101)
+    curve = (p, bernoulli_fixed_point(p, rate_up=up, rate_down=down)) if foretold else None
     spread = draw.standing_histogram(feeling, true)
-    cloud = draw.standing_scatter(feeling, true, contests, (p, bernoulli_fixed_point(p, rate_up=up, rate_down=down)))
+    cloud = draw.standing_scatter(feeling, true, contests, curve)
     if spread is not None and cloud is not None:
         shown = "Share of dimensions with contests; at 0 everybody stands higher, at 1 nobody."
-        near = "A point is one dimension of one agent; contests draw it to the curve."
+        settling = "Where feeling settles" if foretold else "Felt beside true"
+        near = "A point is one dimension of one agent" + ("; contests draw it to the curve." if foretold else ".")
         parts.append(
             (
                 Plot(name="spread", heading="Felt and true at the end", note=shown, figure=spread),
-                Plot(name="standing", heading="Where feeling settles", note=near, figure=cloud),
+                Plot(name="standing", heading=settling, note=near, figure=cloud),
             )
         )
     return Section(id="feelings", short="Feelings", heading="What they feel, and what is true", text=text, parts=parts)
@@ -112,20 +124,14 @@ def feelings_section(society: Society, metrics: Sequence[Row], summary: Mapping[
 def standings_of(society: Society) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
     """Superiority felt, true standing and contests, [n] each, of the dimensions that have been in any contest.
 
-    Of an even sample of agents in a large society, against an even sample of bodies: no random draw is made, so that
-    reporting leaves the society's luck as it is.
+    Of an even sample of agents in a large society, which a page can hold; true standing is that of the measurements.
     """
     population = society.population
     n = len(population)
-    rows = np.unique(np.linspace(0, n - 1, min(n, MANY // 8)).astype(int))
-    if len(rows) == n:
-        true = win_rates(population, society.world)
-    else:
-        sample = type(population)(**{name: column[rows] for name, column in population.columns().items()})
-        others = np.unique(np.linspace(0, n - 1, min(n, MANY)).astype(int))
-        true = win_rates(sample, society.world, population.body[others])
+    rows = np.unique(np.linspace(0, n - 1, min(n, MANY)).astype(int))
     been = (population.held & (population.contests > 0))[rows]
-    return population.score[rows][been].astype(np.float64), true[been], population.contests[rows][been].astype(np.int64)
+    felt, contests = population.score[rows][been].astype(np.float64), population.contests[rows][been].astype(np.int64)
+    return felt, true_standing(society)[rows][been], contests
 
 
 def deaths_section(society: Society) -> Section:
@@ -200,8 +206,13 @@ def doing_section(society: Society) -> Section:
     text = (
         f"Of what made outcomes differ, {percent(shares['self'])} were the agents&#x27; own dimensions, "
         f"{percent(shares['others'])} those they met, and {percent(shares['luck'])} luck. These are Shapley "
-        "shares of the variance: each is credited with what it adds, averaged over all orders of adding."
+        "shares of the variance: each is credited with what it adds, averaged over all orders of adding. Luck is what "
+        "a linear account of both sides leaves unexplained. "
     )
+    if society.config.reward_weights["comparison"] > 0:
+        text += "Contests are decided by the two bodies, so it is not chance in the strict sense. "
+    if abs(shares["self"] - shares["others"]) <= ALIKE:
+        text += "Self and others are nearly equal, since partners are drawn from the same society. "
     plot = Plot(name="doing", heading="Self, others and luck", figure=draw.attribution_figure(shares))
     return Section(**section, text=text, parts=[plot])
 

@@ -71,24 +71,25 @@ def headline(summary: Mapping[str, Any], config: SocietyConfig, world: str) -> s
 
 
 def lede(summary: Mapping[str, Any], best_view: float | None) -> str:
-    """The few sentences under the headline (HTML): what was recovered, beside optimum, single view and floor."""
+    """The few sentences under the headline (HTML): what was recovered, beside central PCA, single view and floor."""
     library = summary["library"]
     concepts = known(library["n_concepts"])
     if not concepts:
         if known(best_view) is None:
             return "What they know is still in their own heads."
         alone = (
-            f"no view explains more than {percent(best_view)} of what varies among objects that none of them has met"
+            f"the best single view explains {percent(best_view)} of what varies among objects that none of them has met"
         )
         return f"What they know is still in their own heads: {alone}."
     said = []
     if known(library["explained_variance"]) is not None:
         said.append(
             f"Together they explain {percent(library['explained_variance'])} of what varies among objects that none of "
-            f"them has met, {percent(library['efficiency'])} of what the best {concepts:.0f} dimensions could."
+            f"them has met, {percent(library['efficiency'])} of what one mind that sees every training object explains "
+            f"with {count(concepts, 'principal component')}."
         )
     if known(best_view) is not None:
-        said.append(f"No single view explains more than {percent(best_view)}.")
+        said.append(f"The best single view explains {percent(best_view)}.")
     if known(library["mcc"]) is not None:
         said.append(
             f"Their concepts match the planted truth with a mean congruence of {number(library['mcc'])}; one mind that "
@@ -119,9 +120,9 @@ def key_figures(
         (
             "Variance explained",
             percent(library["explained_variance"]),
-            f"best single view {percent(best_view)}, any 8 dimensions {percent(library['rank8_explained_variance'])}",
+            f"best single view {percent(best_view)}, central PCA {percent(library['optimal_explained_variance'])}",
         ),
-        ("Efficiency", percent(library["efficiency"]), "of the best map with as many dimensions"),
+        ("Efficiency", percent(library["efficiency"]), "of one mind&#x27;s PCA with as many dimensions"),
     ]
     if known(library["mcc"]) is not None:
         keys.append(("Match with the truth", number(library["mcc"]), f"chance {number(library['mcc_null'])}"))

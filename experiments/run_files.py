@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import errno
+import importlib.util
 import io
 import json
 import os
@@ -25,10 +26,10 @@ from agents.archive import first_sentence, read_arrays
 from agents.config import SocietyConfig
 from agents.errors import InputError
 from agents.society import Society
-from experiments import report
-from experiments.measuring import Recorder, Row, closing_library, metrics
+from experiments.measuring import Recorder, Row, metrics
 from knowledge_graph.export import to_graphml, to_json, to_node_link
 from knowledge_graph.files import atomic_write
+from knowledge_graph.library import Library
 
 CONFIG, CHECKPOINT = "config.json", "checkpoint.npz"
 RESULTS = ("summary.json", "metrics.csv", "library.json", "library.graphml", "report.html")
@@ -61,8 +62,11 @@ def claim(out: Path) -> None:
     Raises
     ------
     InputError
-        If it cannot be made or written to, or a directory has the name of one of the files.
+        If it cannot be made or written to, a directory has the name of one of the files, or the library that draws
+        the report is not installed.
     """
+    if importlib.util.find_spec("plotly") is None:
+        raise InputError("plotly, which draws the report, is not installed; install dimensional-views[viz]")
     missing = [path for path in (out, *out.parents) if not os.path.lexists(path)]
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -141,9 +145,12 @@ def saved(out: Path) -> Saved:
     )
 
 
-def write_results(society: Society, recorder: Recorder, summary: dict[str, object], out: Path) -> None:
+def write_results(
+    society: Society, library: Library, recorder: Recorder, summary: dict[str, object], out: Path
+) -> None:
     """Write what a finished run leaves beside its checkpoint."""
-    library = closing_library(society)
+    from experiments import report  # needs plotly, see claim
+
     graph = library.graph()
     files = {
         "summary.json": to_json(summary),

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 from tyro.conf import arg
 
@@ -29,7 +30,7 @@ from agents.society import Society
 from agents.world import World
 from experiments import command_line, run_files
 from experiments.closing_table import closing_table
-from experiments.measuring import Recorder, Row, metrics, summarise
+from experiments.measuring import Recorder, Row, closing_library, metrics, summarise, unlived
 from experiments.run_files import Saved
 
 PROG = "run_society"
@@ -122,6 +123,13 @@ def main(args: Sequence[str] | None = None) -> int:
     else:
         out = config.resume
         config, saved = resumed(config, command_line.given(args))
+    # As in the tick: the last digits of what is measured must not hang on the number of cores.
+    with threadpool_limits(limits=1, user_api="blas"):
+        return run(config, saved, out)
+
+
+def run(config: RunConfig, saved: Saved | None, out: Path) -> int:
+    """Live, measure and write; returns the exit status."""
     society, recorder, lived_s = settle(config, saved)
     run_files.claim(out)
     started = time.perf_counter() - lived_s
@@ -129,8 +137,9 @@ def main(args: Sequence[str] | None = None) -> int:
         print(f"{PROG}: interrupted at step {society.steps}; go on with --resume {out}", file=sys.stderr)
         return 128 + stopped
     wall_s = time.perf_counter() - started
-    summary = summarise(society, recorder, name=config.world, seed=config.seed, wall_s=wall_s)
-    run_files.write_results(society, recorder, summary, out)
+    library = closing_library(society)
+    summary = summarise(society, library, recorder, name=config.world, seed=config.seed, wall_s=wall_s)
+    run_files.write_results(society, library, recorder, summary, out)
     print(closing_table(summary))
     print(f"\nReport: {out / 'report.html'}")
     return 0
@@ -164,7 +173,8 @@ def settle(config: RunConfig, saved: Saved | None) -> tuple[Society, Recorder, f
     try:
         world = make_world(config)
         if saved is None:
-            return Society(world, society_config(config), seed=config.seed), Recorder(), 0.0
+            society = Society(world, society_config(config), seed=config.seed)
+            return society, Recorder(unlived=unlived(society)), 0.0
         try:
             society = checkpoint.restored(saved.arrays, world, society_config(config))
         except InputError as error:

@@ -105,7 +105,7 @@ class Library:
         Parameters
         ----------
         views : levels on the probe, in the order of ``probe``
-        features : [M, D], the objects that anyone may look at (never the held-out ones)
+        features : [P, D], the probe objects themselves: what anyone may look at
         step : when this is
         n_words : how many words exist; names that the library has to coin are numbered from here
         """

@@ -89,7 +89,7 @@ def gcca(views: Views, features: NDArray[np.floating]) -> Unified:
     Parameters
     ----------
     views : of N agents
-    features : [M, D], objects as anyone may look at them; only their covariance with the concepts is used
+    features : [P, D], the same objects as anyone may look at them; only their covariance with the concepts is used
 
     Raises
     ------
@@ -110,7 +110,7 @@ def gcca(views: Views, features: NDArray[np.floating]) -> Unified:
     rank = float((np.abs(whiten).max(axis=1) > 0).sum(axis=1).mean())
     values, vectors = np.linalg.eigh(mean_projection)
     values, vectors = values[::-1], vectors[:, ::-1]
-    edge = noise_edge(rank, n_probe, n)
+    edge = noise_edge(rank, n_probe - 1, n)  # centring takes one dimension of the probe away
     k = int((values > edge).sum())
     scores = vectors[:, :k] * np.sqrt(n_probe)
 
@@ -146,14 +146,15 @@ def correlations(views: Views, scores: NDArray[np.float64]) -> NDArray[np.float3
     return found
 
 
-def noise_edge(rank: float, n_probe: int, n_views: int) -> float:
+def noise_edge(rank: float, dimension: int, n_views: int) -> float:
     """Upper edge of the eigenvalues of the mean of random rank-k projections: (k/P) (1 + sqrt(P / (k N)))^2.
 
-    Marchenko & Pastur (1967) for N k random directions in P dimensions.
+    Marchenko & Pastur (1967) for N k random directions in ``dimension`` P. An asymptotic edge: below some fifty probe
+    objects a stray eigenvalue may pass it.
     """
     if rank <= 0:
         return 1.0
-    return rank / n_probe * (1.0 + np.sqrt(n_probe / (rank * n_views))) ** 2
+    return rank / dimension * (1.0 + np.sqrt(dimension / (rank * n_views))) ** 2
 
 
 def loadings_of(features: NDArray[np.floating], weights: NDArray[np.float64]) -> NDArray[np.float64]:

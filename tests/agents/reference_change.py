@@ -29,7 +29,7 @@ def discover(society: ReferenceSociety) -> None:
     for agent in agents:
         corr = correlations(agent, world, config)
         refreshed: set[int] = set()
-        proposals, agent.communality = propose(corr, len(agent.seen), config)
+        proposals, agent.communality = propose(corr, len(set(agent.seen)), config)
         for proposal in proposals:
             accommodate(society, agent, proposal, corr, refreshed)
     for agent, chance in zip(agents, rng.random(len(agents)), strict=True):
@@ -54,11 +54,13 @@ def shift_attention(
 
 
 def correlations(agent: ReferenceAgent, world: World, config: SocietyConfig) -> NDArray[np.float64]:
-    """[m, m], of what the agent senses over the objects in its memory; a constant feature goes with nothing."""
-    m, count = len(agent.sensor), max(len(agent.seen), 1)
-    sensed = np.zeros((config.memory, m), dtype=np.float32)
-    for place, obj in enumerate(agent.seen):
-        sensed[place] = world.features[obj, agent.sensor]
+    """[m, m], of what the agent senses over the different objects in memory; a constant feature goes with nothing."""
+    m, count = len(agent.sensor), max(len(set(agent.seen)), 1)
+    sensed, met = np.zeros((config.memory, m), dtype=np.float32), set()
+    for place, obj in enumerate(sorted(agent.seen), start=config.memory - len(agent.seen)):
+        if obj not in met:
+            sensed[place] = world.features[obj, agent.sensor]
+        met.add(obj)
     mean = sensed.sum(axis=0, dtype=np.float64) / count
     covariance = (sensed.T @ sensed).astype(np.float64) / count - np.outer(mean, mean)
     corr = np.eye(m)
@@ -103,12 +105,18 @@ def accommodate(
     """A proposal refreshes the dimension it repeats, or takes an empty slot, or that of the one worth least."""
     alike = [0.0] * len(agent.view)
     for slot in agent.held:
-        if agent.dimension(slot).kind == ABSTRACT and slot not in refreshed:
+        if agent.dimension(slot).kind == ABSTRACT:
             alike[slot] = float(agent.dimension(slot).loading.astype(np.float64) @ proposal)
     nearest_slot = max(range(len(alike)), key=lambda slot: abs(alike[slot]))
-    if abs(alike[nearest_slot]) >= SAME:
+    same = [slot for slot in range(len(alike)) if abs(alike[slot]) >= SAME]
+    if refreshed.intersection(same):
+        return
+    if same:
         agent.dimension(nearest_slot).loading = (np.sign(alike[nearest_slot]) * proposal).astype(np.float32)
         refreshed.add(nearest_slot)
+        for slot in same:
+            if slot != nearest_slot:
+                agent.view[slot] = None
         return
     unique = unique_variance(corr, agent.loadings)
     value = [-1.0 if d is None else float(d.score) * unique[slot] for slot, d in enumerate(agent.view)]
@@ -227,7 +235,7 @@ def merge(society: ReferenceSociety) -> None:
     if len(agents) > MERGE_SAMPLE:
         agents = [agents[i] for i in sorted(society.rng.permutation(len(agents))[:MERGE_SAMPLE])]
     told = society.library.merge(
-        views_of(agents, world, config), world.features[world.train], step=society.steps, n_words=counters.n_words
+        views_of(agents, world, config), world.features[world.probe], step=society.steps, n_words=counters.n_words
     )
     counters.n_words = told.n_words
     if not config.library_word:

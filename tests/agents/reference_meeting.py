@@ -10,6 +10,7 @@ import numpy as np
 from agents.attribution import ACQUAINTANCES
 from agents.communication import MEMORY_OF_SUCCESS
 from agents.population import NOTHING
+from agents.superiority import LEVEL
 from agents.world import World
 from tests.agents.reference_mind import ReferenceAgent, Vector
 
@@ -226,7 +227,7 @@ def compare(society: ReferenceSociety, experiences: list[Experience]) -> None:
     world = society.world
     for e in experiences:
         own, other = e.agent.levels(world, [e.agent.body, e.partner.body])[:, e.slot]
-        e.outcomes["comparison"] = above(own, other, same=e.agent.body == e.partner.body)
+        e.outcomes["comparison"] = above(own, other)
         if society.config.reward_prediction > 0:
             sensed = world.features[e.topic, e.agent.sensor].tolist()
             loading = e.agent.dimension(e.slot).loading.tolist()
@@ -235,9 +236,10 @@ def compare(society: ReferenceSociety, experiences: list[Experience]) -> None:
             e.outcomes["prediction"] = min(level * level / total, 1.0) if total > 0 else 0.0
 
 
-def above(own: float, other: float, *, same: bool) -> float:
-    """1 higher, 0 lower, 1/2 level, as an object is with itself."""
-    return 0.5 if same or own == other else float(own > other)
+def above(own: float, other: float) -> float:
+    """1 higher, 0 lower, 1/2 level."""
+    difference = float(own) - float(other)
+    return 0.5 if abs(difference) <= LEVEL else float(difference > 0)
 
 
 def attribute(society: ReferenceSociety, experiences: list[Experience]) -> None:
@@ -283,8 +285,8 @@ def expected_standings(e: Experience, world: World) -> tuple[float, float]:
         return 0.5, 0.5
     heights = e.agent.levels(world, [e.agent.body, e.partner.body, *acquaintances])[:, e.slot]
     standings = []
-    for body, height in ((e.agent.body, heights[0]), (e.partner.body, heights[1])):
-        wins = [above(height, other, same=obj == body) for obj, other in zip(acquaintances, heights[2:], strict=True)]
+    for height in heights[:2]:
+        wins = [above(height, other) for other in heights[2:]]
         standings.append(sum(wins) / len(wins))
     return standings[0], standings[1]
 
@@ -298,7 +300,7 @@ def feel(society: ReferenceSociety, experiences: list[Experience]) -> None:
             error = reward - float(dimension.score)
             rate = config.rate_up if error > 0 else config.rate_down
             dimension.score = np.float32(float(dimension.score) + rate * weights[source] * error)
-        dimension.contests += "comparison" in e.outcomes
+        dimension.contests += any(weights[source] > 0 for source in e.outcomes)
 
 
 def remember(pairs: list[Pair]) -> None:

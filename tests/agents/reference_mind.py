@@ -119,7 +119,10 @@ class ReferenceAgent:
                 dimension.loading = -alike if turned else alike
             else:
                 dimension.loading[list(moved)] = 0.0
-                dimension.loading = unit(dimension.loading)
+                if dimension.loading.any():
+                    dimension.loading = unit(dimension.loading)
+                else:
+                    self.view[slot] = None
 
 
 def likeness(world: World, obj: int, sensor: list[int]) -> Vector:

@@ -80,11 +80,13 @@ def test_only_those_who_look_remember(world: World) -> None:
     assert population.seen[7, 6:8].tolist() == [3, 4]
 
 
-def test_free_places_of_a_memory_are_masked(world: World) -> None:
+def test_free_places_of_a_memory_and_repeated_sightings_are_masked(world: World) -> None:
     population = people(world)
+    population.seen[2, :6] = [9, 4, 9, 7, 4, 9]
     objects, there = remembered(population, np.array([2]))
-    assert there[0].tolist() == [True] * 6 + [False] * 14
-    assert (objects[0, 6:] == 0).all()
+    assert there.sum() == 3
+    assert objects[there].tolist() == [4, 7, 9]
+    assert (objects[0, :14] == 0).all()
 
 
 def test_an_agent_sees_only_what_it_senses(world: World) -> None:

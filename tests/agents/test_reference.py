@@ -150,7 +150,7 @@ def assert_same(society: Society, plain: ReferenceSociety) -> None:
 
 
 def assert_same_talk(society: Society, plain: ReferenceSociety) -> None:
-    talk = society.last_talk
+    talk = society.talks[-1] if society.talks else None
     if talk is None or not plain.due(plain.config.talk_interval):
         return
     assert talk.success.tolist() == [pair.success for pair in plain.pairs]

@@ -26,6 +26,7 @@ def lives(draw: DrawFn) -> SocietyConfig:
     dimensions = draw(st.integers(1, 8))
     shares = st.sampled_from([0.0, 0.3, 1.0])
     interval = st.integers(0, 4)
+    judged = draw(st.integers(0, 2))
     return SocietyConfig(
         agents=draw(st.integers(2, 25)),
         dimensions=dimensions,
@@ -43,7 +44,7 @@ def lives(draw: DrawFn) -> SocietyConfig:
         rate_down=draw(shares),
         reward_talk=draw(shares),
         reward_comparison=draw(shares),
-        reward_prediction=draw(shares),
+        reward_prediction=draw(shares) if judged else 0.0,
         self_attribution=draw(st.floats(0, 1)),
         bias_gain=draw(st.floats(0, 5)),
         bias_loss=draw(st.floats(0, 5)),
@@ -53,7 +54,7 @@ def lives(draw: DrawFn) -> SocietyConfig:
         turnover=draw(shares),
         tournament=draw(st.integers(1, 4)),
         mutation=draw(shares),
-        compare_interval=draw(st.integers(0, 2)),
+        compare_interval=judged,
         attribute_interval=draw(st.integers(0, 2)),
         discovery_interval=draw(interval),
         selection_interval=draw(interval),

@@ -64,7 +64,7 @@ def test_the_pixels_that_are_blank_in_every_digit_stay_as_zeros() -> None:
     assert blank.tolist() == [0, 32, 39]
     assert (world.features[:, blank] == 0).all()
     assert (world.scale[blank] == 1).all()
-    others = np.delete(world.features, blank, axis=1).astype(np.float64)
+    others = np.delete(world.features[world.train], blank, axis=1).astype(np.float64)
     assert np.allclose(others.mean(axis=0), 0, atol=1e-6)
     assert np.allclose(others.var(axis=0), 1, atol=1e-5)
 
@@ -133,7 +133,7 @@ def test_the_truth_is_brought_to_the_scale_of_the_features() -> None:
     assert one.truth is not None
     assert other.truth is not None
     assert np.array_equal(one.truth.loadings, other.truth.loadings)
-    assert np.allclose(one.truth.loadings, truth.loadings / raw.std(axis=0)[:, None])
+    assert np.allclose(one.truth.loadings, truth.loadings / raw[one.train].std(axis=0)[:, None])
     assert np.array_equal(one.truth.scores, truth.scores)
 
 
@@ -177,11 +177,12 @@ def test_a_planted_world_that_cannot_be_is_refused(wrong: dict[str, Any], says: 
 def test_any_world_is_centred_scaled_and_split(raw: NDArray[np.float64], seed: int, probe: int) -> None:
     world = build(name="any", raw=raw, seed=seed, probe=probe)
     n_objects = len(raw)
+    raw = raw[world.train]  # the held-out objects have no say
     constant = raw.std(axis=0) <= 1e-11 * np.abs(raw).max(axis=0)
     assume(not (constant & (raw.std(axis=0) > 1e-13 * np.abs(raw).max(axis=0))).any())  # neither flat nor not
-    features = world.features.astype(np.float64)
+    features = world.features[world.train].astype(np.float64)
     assert world.features.dtype == np.float32
-    assert np.isfinite(features).all()
+    assert np.isfinite(world.features).all()
     assert np.allclose(features.mean(axis=0), 0, atol=1e-5)
     assert np.allclose(features.std(axis=0), ~constant, atol=1e-5)
     assert np.allclose(features * world.scale + world.mean, raw, rtol=1e-5, atol=1e-5 * np.abs(raw).max())
@@ -189,7 +190,7 @@ def test_any_world_is_centred_scaled_and_split(raw: NDArray[np.float64], seed: i
     assert len(world.held_out) == round(HELD_OUT_SHARE * n_objects)
     assert len(world.probe) == len(set(world.probe.tolist())) == min(probe, len(world.train))
     assert set(world.probe.tolist()) <= set(world.train.tolist())
-    assert (world.n_objects, world.n_features) == raw.shape
+    assert (world.n_objects, world.n_features) == (n_objects, raw.shape[1])
 
 
 @settings(max_examples=30, deadline=None)
@@ -234,7 +235,7 @@ def test_a_small_spread_far_from_zero_is_kept_and_rounding_errors_are_not_taken_
     raw[:, 2] = 1e-15 * np.arange(120)
     world = build(name="any", raw=raw, seed=0, probe=20)
     assert np.allclose(world.features[:, 0], world.features[:, 2], atol=1e-6)
-    assert world.features[:, 0].std() == pytest.approx(1, abs=1e-5)
+    assert world.features[world.train, 0].std() == pytest.approx(1, abs=1e-5)
     assert (world.features[:, 1] == 0).all()
 
 

@@ -17,7 +17,7 @@ def summary_of(out: Path, *flags: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    flags = "--world planted --agents 200 --steps 300 --seed 1".split()
+    flags = ["--world", "planted", "--agents", "200", "--steps", "300", "--seed", "1"]
     return summary_of(tmp_path_factory.mktemp("planted"), *flags)
 
 
@@ -45,7 +45,7 @@ def test_talk_gets_better_for_the_librarys_word(planted: dict[str, Any], tmp_pat
     assert talk["candidates"] == 4
     assert talk["success"] >= talk["success_before"] + 0.25
     assert talk["success"] >= talk["chance"] + 0.25
-    flags = "--world planted --agents 200 --steps 300 --seed 1 --no-library-word".split()
+    flags = ["--world", "planted", "--agents", "200", "--steps", "300", "--seed", "1", "--no-library-word"]
     alone = summary_of(tmp_path, *flags)["communication"]
     assert talk["success"] >= alone["success"] + 0.25
 

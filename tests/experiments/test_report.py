@@ -14,9 +14,8 @@ from plotly.offline import get_plotlyjs
 
 from agents.config import SocietyConfig
 from agents.society import Society
-from agents.superiority import win_rates
 from agents.world import build, digits, planted
-from experiments.measuring import Recorder, closing_library, metrics, summarise
+from experiments.measuring import Recorder, closing_library, metrics, summarise, true_standing
 from experiments.report import render
 from experiments.report_cards import diverging, label_standing, png
 from experiments.report_society import standings_of
@@ -80,13 +79,9 @@ def run(world, *, steps: int = 40, record: int = 10, seed: int = 1, **config):
         recorder.heard(society)
         if society.steps % record == 0:
             recorder.rows.append(metrics(society, recorder))
-    summary = summarise(society, recorder, name=world.name, seed=seed, wall_s=1.5)
-    return {
-        "society": society,
-        "metrics": recorder.rows,
-        "summary": summary,
-        "library": closing_library(society),
-    }
+    library = closing_library(society)
+    summary = summarise(society, library, recorder, name=world.name, seed=seed, wall_s=1.5)
+    return {"society": society, "metrics": recorder.rows, "summary": summary, "library": library}
 
 
 def mixed_world(**more):
@@ -141,7 +136,7 @@ def test_the_page_has_every_section_and_draws_every_plot_into_its_place(digits_p
     places = [name for name in page.ids("div") if name.startswith("plot-")]
     assert places == list(figures(page))
     assert {f"plot-{name}" for name in (
-        "map", "spectrum", "concepts", "coverage", "labels", "talk", "words",
+        "map", "spectrum", "concepts", "coverage", "living", "labels", "talk", "words",
         "superiority", "spread", "standing", "fitness", "deaths", "ages", "doing",
     )} == set(places)  # fmt: skip
     assert len(digits_page) < 6e6
@@ -176,7 +171,8 @@ def test_the_charts_hold_what_was_recorded(digits_run, digits_page):
     assert trace("superiority", "true")["y"] == [row["mean_true"] for row in rows]
     assert trace("superiority", "where it settles")["y"] == [row["predicted"] for row in rows]
     assert trace("coverage", "library")["y"] == [row["explained_variance"] for row in rows]
-    assert trace("coverage", "optimum")["y"][-1] == pytest.approx(summary["library"]["optimal_explained_variance"])
+    pca = summary["library"]["optimal_explained_variance"]
+    assert trace("coverage", "one mind's PCA")["y"][-1] == pytest.approx(pca)
     assert trace("doing", "self")["x"] == [summary["attribution"]["self"]]
     dead = sum(trace("deaths", "founders")["y"]) + sum(trace("deaths", "born later")["y"])
     assert dead == summary["selection"]["deaths"] > 0
@@ -247,6 +243,84 @@ def test_a_planted_world_shows_the_match_with_its_truth():
     assert levels["chance"] == library["mcc_null"]
     assert f"mean congruence of {number(library['mcc'])}" in page.words
     assert "plot-labels" not in figures(page)
+
+
+UNLIVED = {"n_concepts": 17, "efficiency": 0.951, "mcc": 0.832, "weights_efficiency": 0.86, "weights_mcc": 0.713}
+"""The merge of the founders, made up so that every figure can be told apart."""
+
+
+def with_weights(made, *, mcc=None, unlived=None):
+    """A run whose own weights and unlived merge are these; without ``unlived`` it has none."""
+    summary = {name: part for name, part in made["summary"].items() if name != "unlived"}
+    summary["library"] = summary["library"] | {"efficiency": 1.004, "weights_efficiency": 0.931, "weights_mcc": mcc}
+    return made | {"summary": summary if unlived is None else summary | {"unlived": unlived}}
+
+
+def dots(page: Page, plot: str) -> dict[tuple[str, str], float]:
+    """What a chart of before and now shows: {(what, when): place}."""
+    traces = figures(page)[plot]["data"]
+    return {(trace["y"][0], trace["name"]): trace["x"][0] for trace in traces if "markers" in trace["mode"]}
+
+
+def test_what_living_adds_is_shown_beside_the_merge_of_the_founders(digits_run):
+    page = Page(render(**with_weights(digits_run, unlived=UNLIVED | {"mcc": None, "weights_mcc": None})))
+    assert dots(page, "plot-living") == {
+        ("the library", "before living"): 0.951,
+        ("the library", "now"): 1.004,
+        ("own weights alone", "before living"): 0.86,
+        ("own weights alone", "now"): 0.931,
+    }
+    low, high = figures(page)["plot-living"]["layout"]["xaxis"]["range"]
+    assert low < 0.86
+    assert high > 1.004
+    assert "an efficiency of 0.951 with 17 concepts" in page.words
+    assert "alone, reach 0.931 (0.860 before living)" in page.words
+    assert "plot-nearer" not in figures(page)
+
+
+def test_in_a_planted_world_the_match_before_living_is_shown_too():
+    made = run(planted(seed=1, objects=400, features=24, factors=4, probe=80))
+    page = Page(render(**with_weights(made, mcc=0.9, unlived=UNLIVED)))
+    assert dots(page, "plot-nearer") == {
+        ("the library", "before living"): 0.832,
+        ("the library", "now"): made["summary"]["library"]["mcc"],
+        ("own weights alone", "before living"): 0.713,
+        ("own weights alone", "now"): 0.9,
+    }
+
+
+@pytest.mark.parametrize("unlived", [None, dict.fromkeys(UNLIVED), dict.fromkeys(UNLIVED) | {"n_concepts": 0}])
+def test_own_weights_are_shown_even_where_nothing_is_known_from_before_living(digits_run, unlived):
+    page = Page(render(**with_weights(digits_run, unlived=unlived)))
+    assert dots(page, "plot-living") == {("the library", "now"): 1.004, ("own weights alone", "now"): 0.931}
+    assert "alone, reach 0.931." in page.words
+    assert ("share no concepts yet" in page.words) == (unlived is not None and unlived["n_concepts"] == 0)
+
+
+def test_without_own_weights_and_an_unlived_merge_the_chart_of_them_is_left_out(digits_run):
+    made = with_weights(digits_run)
+    library = {name: value for name, value in made["summary"]["library"].items() if not name.startswith("weights_")}
+    page = Page(render(**made | {"summary": made["summary"] | {"library": library}}))
+    assert "plot-living" not in figures(page)
+    assert "own weights" not in page.words
+
+
+def test_a_central_fit_is_never_called_a_limit(digits_page):
+    words = Page(digits_page).words
+    for claim in ("optimum", "optimal", "best possible", "best map", "at best", "whatever"):
+        assert claim not in words
+
+
+def test_where_feeling_settles_is_left_out_where_it_cannot_be_foretold(digits_run):
+    felt = digits_run["summary"]["superiority"] | {"predicted": None}
+    rows = [row | {"predicted": None} for row in digits_run["metrics"]]
+    made = digits_run | {"metrics": rows, "summary": digits_run["summary"] | {"superiority": felt}}
+    page = Page(render(**made))
+    drawn = figures(page)
+    names = {trace.get("name") for plot in ("plot-superiority", "plot-standing") for trace in drawn[plot]["data"]}
+    assert "felt" in names
+    assert "where it settles" not in names
+    assert not re.search("settle|heading for", page.words)
 
 
 def test_label_standing_is_the_mean_standardised_score_of_each_label():
@@ -360,7 +434,7 @@ def test_standings_are_those_of_the_dimensions_that_have_been_in_a_contest(digit
     been = society.population.held & (society.population.contests > 0)
     assert np.allclose(felt, society.population.score[been])
     assert np.array_equal(contests, society.population.contests[been])
-    assert np.array_equal(true, win_rates(society.population, society.world)[been])
+    assert np.array_equal(true, true_standing(society)[been])
 
 
 def test_standings_of_a_large_society_are_taken_from_a_sample_close_to_the_whole():
@@ -371,7 +445,7 @@ def test_standings_of_a_large_society_are_taken_from_a_sample_close_to_the_whole
     been = society.population.held & (society.population.contests > 0)
     assert len(felt) < 250 * 8
     assert felt.mean() == pytest.approx(society.population.score[been].mean(), abs=0.01)
-    assert true.mean() == pytest.approx(win_rates(society.population, society.world)[been].mean(), abs=0.03)
+    assert true.mean() == pytest.approx(true_standing(society)[been].mean(), abs=0.03)
 
 
 def test_another_library_than_the_societys_own_can_be_shown(digits_run):

@@ -29,10 +29,12 @@ from experiments.run_society import PROG, RunConfig
 from tests.experiments.small import WRITTEN, call, contents, flags, lively, objects, world_file
 
 KEYS = {
-    "": "world n_agents n_steps seed wall_s agent_steps_per_s library communication superiority selection attribution",
+    "": "world n_agents n_steps seed wall_s agent_steps_per_s library unlived communication superiority "
+    "selection attribution",
     "library": "n_concepts efficiency explained_variance optimal_explained_variance rank8_explained_variance mcc "
     "score_mcc mcc_null central_mcc best_single_view_mcc label_accuracy raw_label_accuracy "
-    "best_single_view_label_accuracy mean_single_view_label_accuracy",
+    "best_single_view_label_accuracy mean_single_view_label_accuracy weights_efficiency weights_mcc",
+    "unlived": "n_concepts efficiency mcc weights_efficiency weights_mcc",
     "communication": "candidates success success_before chance distinct_words words_per_concept",
     "superiority": "mean_felt mean_true illusory tau predicted contests",
     "selection": "deaths births dims_dropped dims_discovered max_dims",
@@ -164,6 +166,28 @@ def test_the_closing_table_shows_what_is_in_the_summary(run: Path, capsys: pytes
     assert "nan" not in table
 
 
+def test_the_closing_table_sets_the_library_beside_the_unlived_merge_where_there_is_one(run: Path) -> None:
+    summary = json.loads((run / "summary.json").read_text())
+    summary["library"] |= {"efficiency": 0.973, "weights_efficiency": 0.931}
+    summary["unlived"] = {"n_concepts": 9, "efficiency": 0.951, "weights_efficiency": 0.86}
+    table = closing_table(summary)
+    assert re.search(r"efficiency +0\.973  that PCA = 1, before living 0\.951\n", table)
+    assert re.search(r"by own weights alone +0\.931  before living 0\.860\n", table)
+    summary["unlived"] = dict.fromkeys(summary["unlived"])
+    unmeasured = closing_table(summary)
+    assert re.search(r"efficiency +0\.973  that PCA = 1\n +by own weights alone +0\.931\n", unmeasured)
+    del summary["unlived"], summary["library"]["weights_efficiency"]
+    assert "own weights" not in closing_table(summary)
+
+
+def test_the_closing_table_does_not_foretell_what_cannot_be_foretold(run: Path) -> None:
+    summary = json.loads((run / "summary.json").read_text())
+    summary["superiority"] |= {"mean_true": 0.5, "predicted": 0.81, "tau": 0.75}
+    assert "true 0.500, settles at 0.810, tau 0.750" in closing_table(summary)
+    summary["superiority"]["predicted"] = None
+    assert "true 0.500, tau 0.750" in closing_table(summary)
+
+
 def test_a_society_that_does_nothing_leaves_nulls_and_dashes(
     world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -177,7 +201,10 @@ def test_a_society_that_does_nothing_leaves_nulls_and_dashes(
     assert summary["communication"]["success"] is None
     assert summary["superiority"]["mean_felt"] is None
     assert summary["attribution"] == {"self": None, "others": None, "luck": None}
-    assert "-  optimum -" in capsys.readouterr().out
+    table = capsys.readouterr().out
+    assert "-  PCA of as many directions -" in table
+    assert "before living" not in table
+    assert "settles at" not in table
 
 
 def test_a_planted_world_is_measured_against_its_truth(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
