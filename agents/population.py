@@ -43,7 +43,7 @@ class Population:
     score : float32 [N, S], superiority along each dimension, in [0, 1]
     contests : int32 [N, S], events that fed the score
     words : int32 [N, S, W], oldest first, -1 where free
-    concept : int32 [N, S], the library's number for the dimension, -1 before it has one
+    concept : int32 [N, S], index into ``library.ids`` as of the last merge whose word was taken, -1 for none
     born : int32 [N, S], the step at which the dimension arose
     success : float32 [N], running mean of communicative success
     understood : float32 [N, S], the same along each dimension

@@ -33,7 +33,7 @@ class Dimension:
     understood : running mean of communicative success with it
     words : its words, spelled, oldest first
     exemplar : the object that a raw dimension is likeness to, else None
-    concept : the library's number for it as of the last merge, else None
+    concept : index into ``library.ids`` as of the last merge whose word the agent took, else None
     born : the step at which it arose
     """
 

@@ -213,6 +213,13 @@ def build(
     if probe < MIN_PROBE:
         raise InputError(f"probe is {probe}, but it must be at least {MIN_PROBE}")
     names = tuple(feature_names) or tuple(f"x{i}" for i in range(n_features))
+    for what, values, length in (
+        ("labels", labels, n_objects),
+        ("groups", groups, n_objects),
+        ("feature_names", names, n_features),
+    ):
+        if values is not None and len(values) != length:
+            raise InputError(f"{source} has {len(values)} {what}, but it must have {length}")
     _check_finite(raw, names, source)
     train, held_out = _split(n_objects, groups, np.random.default_rng([seed, 0x5911]), source)
     features, mean, scale, constant = _standardised(raw, train)

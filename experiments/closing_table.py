@@ -7,7 +7,7 @@ from typing import Any
 
 def closing_table(summary: dict[str, Any]) -> str:
     """The summary as a table for the terminal: measured beside one central mind, the floors and the single view."""
-    library, talk, unlived = summary["library"], summary["communication"], summary.get("unlived", {})
+    library, talk, unlived = summary["library"], summary["communication"], summary.get("unlived") or {}
     felt, jungle, credit = summary["superiority"], summary["selection"], summary["attribution"]
     # What superiority settles at is known for comparison alone; where other rewards are felt, nothing is said of it.
     settles = "" if felt["predicted"] is None else f", settles at {_number(felt['predicted'])}"

@@ -12,8 +12,6 @@ from experiments.report_chart import BLUE, GREY, GRID, INK, ORANGE, chart, level
 from experiments.report_page import Plot, Section
 from experiments.report_text import Row, count, known, last, number, percent
 
-NBSP = "\N{NO-BREAK SPACE}"
-
 
 def coverage_section(metrics: Sequence[Row], summary: Mapping[str, Any]) -> Section:
     """How much of the world the library holds, beside a central PCA, single views, the unlived merge and the floor."""
@@ -82,7 +80,8 @@ def _what_living_adds(found: Mapping[str, Any], unlived: Mapping[str, Any]) -> s
         text = (
             "How much of this comes from living? The founders&#x27; first views, merged in the same way before anybody "
             f"had lived, reach an efficiency of {number(unlived['efficiency'], 3)} with "
-            f"{count(unlived['n_concepts'], 'concept')}: that much pooling many first looks gives by itself. "
+            f"{count(unlived['n_concepts'], 'concept')}, beside a PCA of as many: that much pooling many first looks "
+            "gives by itself. "
         )
     elif unlived.get("n_concepts") == 0:
         text = "Merged before anybody had lived, the founders&#x27; first views share no concepts yet. "
@@ -139,7 +138,7 @@ def living_figure(
     own = f"weights_{key}"
     if all(known(value) is None for value in (unlived.get(key), unlived.get(own), library.get(own))):
         return None
-    figure = chart(x=x, height=210)
+    figure = chart(x=x, height=260)
     places: list[float] = []
     for name, measure in (("the library", key), ("own weights alone", own)):
         before, now = known(unlived.get(measure)), known(library.get(measure))
@@ -148,13 +147,13 @@ def living_figure(
         if len(ends) == 2:
             grey = {"color": GREY, "width": 3}
             figure.add_scatter(x=ends, y=[name] * 2, mode="lines", line=grey, hoverinfo="skip", showlegend=False)
-        for when, value, other, colour, symbol in (
-            ("before living", before, now, ORANGE, "circle-open"),
-            ("now", now, before, BLUE, "circle"),
+        # One number above its dot and the other below, so that they stay apart where little has changed.
+        for when, value, colour, symbol, beyond in (
+            ("before living", before, ORANGE, "circle-open", "bottom"),
+            ("now", now, BLUE, "circle", "top"),
         ):
             if value is None:
                 continue
-            outward = "left" if other is not None and value < other else "right"
             figure.add_scatter(
                 x=[value],
                 y=[name],
@@ -163,8 +162,8 @@ def living_figure(
                 showlegend=all(trace.name != when for trace in figure.data),
                 mode="markers+text",
                 marker={"size": 13, "color": colour, "symbol": symbol, "line": {"width": 2.5, "color": colour}},
-                text=[f"{NBSP * 2}{number(value, 3)}{NBSP * 2}"],
-                textposition=f"middle {outward}",
+                text=[number(value, 3)],
+                textposition=f"{beyond} center",
                 textfont={"size": 13, "color": INK},
                 hoverinfo="skip",
                 cliponaxis=False,
@@ -172,13 +171,12 @@ def living_figure(
     what, place = beside
     if known(place) is not None:
         places.append(float(place or 0.0))
-        figure.add_vline(x=place, line={"color": INK, "width": 1.6, "dash": "dash"}, layer="below")
-        figure.add_annotation(
-            x=place, y=1, yref="paper", yanchor="bottom", text=what, showarrow=False, font={"size": 12.5, "color": INK}
-        )
-    room = 0.2 * max(max(places) - min(places), 0.02)
+        dashed = {"color": INK, "width": 1.6, "dash": "dash"}
+        figure.add_vline(x=place, line=dashed, layer="below")
+        figure.add_scatter(x=[None], y=["the library"], name=what, mode="lines", line=dashed, hoverinfo="skip")
+    room = 0.1 * max(max(places) - min(places), 0.02)
     figure.update_xaxes(range=[min(places) - room, max(places) + room])
-    figure.update_yaxes(autorange="reversed", showgrid=False, tickfont={"size": 13, "color": INK})
+    figure.update_yaxes(range=[1.6, -0.6], showgrid=False, tickfont={"size": 13, "color": INK})
     return figure
 
 

@@ -36,8 +36,9 @@ class Concept:
     """One shared dimension, as of the last merge.
 
     ``loadings [D]`` describe it, ``weights [D]`` score an object on it; ``support`` is the share of agents who know it
-    times how reliably they do; ``members`` counts the dimensions merged into it; ``words`` its name first, then
-    other words of its members, with counts; ``strongest``/``weakest`` the probe objects at its two ends.
+    times how reliably they do; ``members`` counts the dimensions merged into it; ``word`` is its name; ``words`` are
+    those its members came with, most used first, with counts (the name need not be among them); ``strongest`` and
+    ``weakest`` are the probe objects at its two ends.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""How good a map is: efficiency, matching with a truth, label accuracy; each beside its floor and its optimum."""
+"""How good a map is: efficiency, matching with a truth, label accuracy; with their floors and central baselines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def explained_variance(features: NDArray[np.floating], span: NDArray[np.floating
 
 
 def principal_axes(features: NDArray[np.floating], rank: int) -> NDArray[np.float64]:
-    """The first ``rank`` principal axes [D, rank] of ``features [M, D]``: the optimum that a map is compared with."""
+    """The first ``rank`` principal axes [D, rank] of ``features [M, D]``: the central baseline of a map."""
     gram = features.astype(np.float64).T @ features
     return np.linalg.eigh(gram)[1][:, ::-1][:, :rank]
 

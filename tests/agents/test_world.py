@@ -417,3 +417,16 @@ def test_the_detections_contract_is_read_whole(tmp_path: Path) -> None:
     assert world.label_names == ("circle", "square")
     assert world.groups is not None
     assert len(np.unique(world.groups)) == 24
+
+
+@pytest.mark.parametrize(
+    ("what", "given"),
+    [
+        ("labels", {"labels": np.zeros(119, dtype=np.int64)}),
+        ("groups", {"groups": np.zeros(121, dtype=np.int64)}),
+        ("feature_names", {"feature_names": ["one"]}),
+    ],
+)
+def test_what_does_not_fit_the_objects_or_features_is_refused(what: str, given: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=f"any has .* {what}, but it must have"):
+        build(name="any", raw=mixed(), seed=0, probe=20, **given)
