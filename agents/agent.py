@@ -155,7 +155,7 @@ class Agent(mesa.Agent):  # type: ignore[misc]
 
     @property
     def contests(self) -> NDArray[np.int32]:
-        """Comparisons that fed each score, int32 [S]; can be set."""
+        """Events that fed each score, int32 [S]; can be set."""
         return self._array("contests")
 
     @contests.setter
@@ -169,7 +169,7 @@ class Agent(mesa.Agent):  # type: ignore[misc]
 
     @property
     def concept(self) -> NDArray[np.int32]:
-        """The library's number for each dimension, int32 [S], -1 for none."""
+        """Index into ``library.ids`` for each dimension, int32 [S], as of the last merge heeded, -1 for none."""
         return self._array("concept")
 
     @property

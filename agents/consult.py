@@ -9,7 +9,7 @@ from agents.communication import turn_round
 from agents.perception import levels
 from agents.population import NOTHING, Population
 from agents.world import World
-from knowledge_graph.library import Merge
+from knowledge_graph.library import Library, Merge
 from knowledge_graph.unify import Views
 
 
@@ -33,6 +33,14 @@ def views_of(population: Population, world: World, rows: NDArray[np.intp]) -> Vi
         born=population.born[rows],
         score=population.score[rows],
     )
+
+
+def take_in(
+    library: Library, population: Population, world: World, rows: NDArray[np.intp], *, step: int, n_words: int
+) -> Merge:
+    """Let the library take in the views of ``rows``, beside the probe objects as anyone may look at them."""
+    views = views_of(population, world, rows)
+    return library.merge(views, world.features[world.probe], step=step, n_words=n_words)
 
 
 def take_the_librarys_word(population: Population, rows: NDArray[np.intp], merge: Merge) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.config import SocietyConfig
-from agents.perception import remembered, shift_attention
+from agents.perception import remembered, sense, shift_attention
 from agents.population import ABSTRACT, EMPTY, NEUTRAL, NOTHING, Population, take_exemplar
 from agents.world import World
 from knowledge_graph.rotation import varimax
@@ -59,7 +59,7 @@ def correlations(world: World, population: Population, rows: NDArray[np.intp]) -
     A feature that never varied in an agent's experience correlates with nothing (and 1 with itself).
     """
     objects, there = remembered(population, rows)
-    sensed = world.features[objects[:, :, None], population.sensor[rows][:, None, :]]
+    sensed = sense(world.features, objects, population.sensor[rows])
     sensed *= there[:, :, None]
     count = there.sum(axis=1)
     n = np.maximum(count, 1)[:, None]

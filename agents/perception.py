@@ -59,10 +59,15 @@ def shift_attention(
     # Ties (several features that no factor explains) must not favour low places.
     ties = np.take_along_axis(keys, population.sensor[rows].astype(np.intp), axis=1)
     moved = np.lexsort((ties, population.communality[rows]), axis=1)[:, :n_moved]
-    taken = np.zeros((len(rows), n_features), dtype=bool)
-    np.put_along_axis(taken, population.sensor[rows].astype(np.intp), True, axis=1)
-    fresh = np.argsort(np.where(taken, np.inf, keys), axis=1)[:, :n_moved]
-    replace_sensors(population, np.repeat(rows, n_moved), moved.ravel(), fresh.ravel().astype(np.int32), world)
+    fresh = not_sensed(population.sensor[rows], keys)[:, :n_moved]
+    replace_sensors(population, np.repeat(rows, n_moved), moved.ravel(), fresh.ravel(), world)
+
+
+def not_sensed(sensor: NDArray[np.int32], keys: NDArray[np.float64]) -> NDArray[np.int32]:
+    """The features [n, D] in the order of random ``keys [n, D]``, those that ``sensor [n, m]`` senses already last."""
+    order = keys.copy()
+    np.put_along_axis(order, sensor.astype(np.intp), np.inf, axis=1)
+    return np.argsort(order, axis=1).astype(np.int32)
 
 
 def replace_sensors(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.config import SocietyConfig
-from agents.perception import replace_sensors
+from agents.perception import not_sensed, replace_sensors
 from agents.population import NEUTRAL, NOTHING, Population, grow_up
 from agents.world import World
 
@@ -145,11 +145,9 @@ def _mutate_sensors(
     world: World,
 ) -> None:
     """Redraw the ``moved`` sensors [n, m] among the features not sensed yet, in the order of ``keys [n, D]``."""
-    taken = np.zeros(keys.shape, dtype=bool)
-    np.put_along_axis(taken, population.sensor[rows].astype(np.intp), True, axis=1)
-    fresh = np.argsort(np.where(taken, np.inf, keys), axis=1)
     # Where nearly everything is sensed already, only so many sensors can move.
-    moved &= moved.cumsum(axis=1) <= (~taken).sum(axis=1, keepdims=True)
+    moved &= moved.cumsum(axis=1) <= world.n_features - population.n_sensors
     at, place = np.nonzero(moved)
     nth = moved.cumsum(axis=1)[at, place] - 1
-    replace_sensors(population, rows[at], place, fresh[at, nth].astype(np.int32), world)
+    fresh = not_sensed(population.sensor[rows], keys)
+    replace_sensors(population, rows[at], place, fresh[at, nth], world)

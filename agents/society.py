@@ -14,7 +14,7 @@ from agents.agent import KEPT_BY_SELECTION, Agent
 from agents.attribution import Ledger, attribute
 from agents.communication import Talk, remember_success, spelled, talk
 from agents.config import SocietyConfig
-from agents.consult import take_the_librarys_word, views_of
+from agents.consult import take_in, take_the_librarys_word, views_of
 from agents.discovery import discover
 from agents.errors import InputError
 from agents.meeting import Experience, Meeting, edges_of, meet, meet_one
@@ -200,12 +200,8 @@ class Society(mesa.Model):  # type: ignore[misc]
         rows = np.arange(len(population))
         if len(rows) > MERGE_SAMPLE:
             rows = np.sort(self.rng.permutation(len(rows))[:MERGE_SAMPLE])
-        told = self.library.merge(
-            views_of(population, world, rows),
-            world.features[world.probe],
-            step=self.steps,
-            n_words=self.counters.n_words,
-        )
+        n_words = self.counters.n_words
+        told = take_in(self.library, population, world, rows, step=self.steps, n_words=n_words)
         self.counters.n_words = told.n_words
         if not self.config.library_word:
             return

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.config import SocietyConfig
-from agents.consult import views_of
+from agents.consult import take_in, views_of
 from agents.population import ABSTRACT, Population
 from agents.society import MERGE_SAMPLE, Society
 from agents.superiority import bernoulli_fixed_point, win_rates
@@ -238,10 +238,8 @@ def closing_library(society: Society) -> Library:
 
 
 def _take_in(library: Library, society: Society) -> None:
-    rows = sampled_rows(society, MERGE_SAMPLE)
-    views = views_of(society.population, society.world, rows)
-    probed = society.world.features[society.world.probe]
-    library.merge(views, probed, step=society.steps, n_words=society.counters.n_words)
+    rows, n_words = sampled_rows(society, MERGE_SAMPLE), society.counters.n_words
+    take_in(library, society.population, society.world, rows, step=society.steps, n_words=n_words)
 
 
 def standings(society: Society) -> dict[str, float | None]:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from knowledge_graph.measures import congruence
 from knowledge_graph.unify import Unified, Views, correlations, gcca, loadings_of, metric_of
 
 RECOGNISED = 0.5
@@ -336,10 +337,7 @@ class Library:
                 )
 
     def _draw_relations(self, graph: nx.MultiDiGraph) -> None:
-        loadings, ids = self.loadings, self.ids
-        norm = np.linalg.norm(loadings, axis=0)
-        unit = loadings / np.where(norm > 0, norm, 1.0)
-        alike = unit.T @ unit
+        ids, alike = self.ids, congruence(self.loadings, self.loadings)
         for i in range(len(ids)):
             for j in range(i + 1, len(ids)):
                 if abs(alike[i, j]) >= RELATED:
