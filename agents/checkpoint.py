@@ -12,16 +12,14 @@ from numpy.typing import NDArray
 
 from agents.archive import first_sentence
 from agents.attribution import Ledger
-from agents.communication import spelled
 from agents.config import SocietyConfig
 from agents.errors import InputError
 from agents.population import Population
 from agents.selection import Deaths
 from agents.society import Counters, Society
 from agents.world import World
-from knowledge_graph.library import Library
 
-VERSION = 1
+VERSION = 2
 
 
 def state(society: Society) -> dict[str, NDArray[np.generic]]:
@@ -86,7 +84,7 @@ def restored(arrays: Mapping[str, NDArray[Any]], world: World, config: SocietyCo
         )
         society.edges = arrays["edges"].copy() if "edges" in arrays else None
         society.deaths = _unpacked(_part(arrays, "deaths"))
-        society.library = Library.restored(_part(arrays, "library"), probe=world.probe, spell=spelled)
+        society.library.restore(_part(arrays, "library"))
     except InputError:
         raise
     except (KeyError, TypeError, ValueError, IndexError) as error:

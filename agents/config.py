@@ -87,6 +87,9 @@ class SocietyConfig:
     """Steps from one selection, of dimensions and of agents, to the next."""
     merge_interval: int = 25
     """Steps from one merge of all views into the library to the next."""
+    concepts: Literal["shared", "common"] = "shared"
+    """What the library counts as a concept: every direction that views share beyond chance, or only what several
+    features have in common."""
     library_word: bool = True
     """Whether agents take the library's word (name and direction) for their dimensions at each merge."""
 
@@ -131,6 +134,7 @@ class SocietyConfig:
             ("activation", ("synchronous", "sequential")),
             ("game", ("language", "gesture")),
             ("discovery", ("factor", "pca")),
+            ("concepts", ("shared", "common")),
         ):
             if getattr(self, name) not in choices:
                 raise InputError(f"{name} is {getattr(self, name)!r}, but it must be one of {', '.join(choices)}")

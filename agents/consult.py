@@ -5,12 +5,27 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.communication import turn_round
-from agents.perception import levels
-from agents.population import NOTHING, Population
+from agents.communication import spelled, turn_round
+from agents.perception import levels, remembered
+from agents.population import ABSTRACT, NOTHING, Population
 from agents.world import World
 from knowledge_graph.library import Library, Merge
-from knowledge_graph.unify import Views
+from knowledge_graph.unify import Count
+from knowledge_graph.views import Views
+
+N_SOURCES = 4
+"""Remembered objects that are named as the sources of an abstract dimension."""
+
+
+def new_library(world: World, *, count: Count = "shared") -> Library:
+    """A library of this world that has not merged anything yet."""
+    return Library(
+        probe=world.probe,
+        features=world.features[world.probe],
+        feature_names=world.feature_names,
+        spell=spelled,
+        count=count,
+    )
 
 
 def views_of(population: Population, world: World, rows: NDArray[np.intp]) -> Views:
@@ -29,18 +44,31 @@ def views_of(population: Population, world: World, rows: NDArray[np.intp]) -> Vi
         loading=population.loading[rows],
         words=population.words[rows],
         kind=population.kind[rows],
-        exemplar=population.exemplar[rows],
+        sources=sources_of(population, world, rows),
         born=population.born[rows],
         score=population.score[rows],
     )
 
 
-def take_in(
-    library: Library, population: Population, world: World, rows: NDArray[np.intp], *, step: int, n_words: int
-) -> Merge:
-    """Let the library take in the views of ``rows``, beside the probe objects as anyone may look at them."""
-    views = views_of(population, world, rows)
-    return library.merge(views, world.features[world.probe], step=step, n_words=n_words)
+def sources_of(population: Population, world: World, rows: NDArray[np.intp]) -> NDArray[np.int32]:
+    """The objects [n, S, E] that each dimension comes from, -1 where there are fewer.
+
+    A raw one comes from its exemplar. An abstract one comes from all that was remembered; named are those remembered
+    objects that stand farthest out on it, to which a factor owes most.
+    """
+    found = np.full((len(rows), population.n_slots, N_SOURCES), NOTHING, dtype=np.int32)
+    found[:, :, 0] = population.exemplar[rows]
+    for start in range(0, len(rows), 256):
+        part = rows[start : start + 256]
+        objects, there = remembered(population, part)
+        stands = np.where(there[:, :, None], np.abs(levels(population, world, part, objects)), -1.0)
+        farthest = np.argsort(-stands, axis=1, kind="stable")[:, :N_SOURCES].swapaxes(1, 2)
+        named = np.take_along_axis(objects[:, None, :], farthest, axis=2)
+        known = np.take_along_axis(there[:, None, :], farthest, axis=2)
+        abstract = (population.kind[part] == ABSTRACT)[:, :, None] & known
+        at = found[start : start + 256, :, : named.shape[2]]
+        at[...] = np.where(abstract, named, at)
+    return found
 
 
 def take_the_librarys_word(population: Population, rows: NDArray[np.intp], merge: Merge) -> None:

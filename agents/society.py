@@ -12,9 +12,9 @@ from threadpoolctl import ThreadpoolController
 
 from agents.agent import KEPT_BY_SELECTION, Agent
 from agents.attribution import Ledger, attribute
-from agents.communication import Talk, remember_success, spelled, talk
+from agents.communication import Talk, remember_success, talk
 from agents.config import SocietyConfig
-from agents.consult import take_in, take_the_librarys_word, views_of
+from agents.consult import new_library, take_the_librarys_word, views_of
 from agents.discovery import discover
 from agents.errors import InputError
 from agents.meeting import Experience, Meeting, edges_of, meet, meet_one
@@ -67,7 +67,7 @@ class Society(mesa.Model):  # type: ignore[misc]
         self.world, self.config, self.seed = world, config, seed
         self.edges = None if graph is None else edges_of(graph, config.agents)
         self.population: Population = found(world, config, self.rng)
-        self.library = Library(probe=world.probe, spell=spelled)
+        self.library: Library = new_library(world, count=config.concepts)
         self.counters = Counters(next_id=config.agents)
         self.ledger = Ledger()
         self.deaths: list[tuple[int, Deaths]] = []
@@ -201,7 +201,7 @@ class Society(mesa.Model):  # type: ignore[misc]
         if len(rows) > MERGE_SAMPLE:
             rows = np.sort(self.rng.permutation(len(rows))[:MERGE_SAMPLE])
         n_words = self.counters.n_words
-        told = take_in(self.library, population, world, rows, step=self.steps, n_words=n_words)
+        told = self.library.merge(views_of(population, world, rows), step=self.steps, n_words=n_words)
         self.counters.n_words = told.n_words
         if not self.config.library_word:
             return

@@ -45,6 +45,14 @@ def closing_table(summary: dict[str, Any]) -> str:
                 f"{_number(library['mean_single_view_label_accuracy'])}",
             )
         )
+    if library["prediction"] is not None:
+        rows.append(
+            (
+                "unsensed features foretold",
+                _number(library["prediction"]),
+                f"by one agent through the library; at best {_number(library['prediction_bound'])}",
+            )
+        )
     rows += [
         (
             "success of talk",

@@ -5,34 +5,37 @@ Measuring never touches the society: it draws from generators of its own and cha
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agents.config import SocietyConfig
-from agents.consult import take_in, views_of
+from agents.consult import new_library, views_of
 from agents.population import ABSTRACT, Population
 from agents.society import MERGE_SAMPLE, Society
 from agents.superiority import bernoulli_fixed_point, win_rates
 from agents.world import World
-from knowledge_graph.library import Library, word_counts
+from knowledge_graph.concept import word_counts
+from knowledge_graph.library import Library
 from knowledge_graph.measures import (
     central_loadings,
     explained_variance,
     label_accuracy,
     matched_correlation,
+    metric_of,
     null_mcc,
     principal_axes,
 )
-from knowledge_graph.unify import metric_of
 
 WINDOW = 20
 """Steps over which the success of talk is averaged."""
 
 SINGLE_VIEWS = 200
 """A larger society's single views are measured on a random sample of this many."""
+
+PREDICTED_VIEWS = 20
+"""What agents foretell is measured on a random sample of this many."""
 
 OPPONENTS = 1000
 """True standing in a larger society is measured against a random sample of this many bodies."""
@@ -155,7 +158,8 @@ def library_summary(society: Society, library: Library) -> dict[str, float | Non
     names = (
         "n_concepts efficiency explained_variance optimal_explained_variance rank8_explained_variance mcc score_mcc "
         "mcc_null central_mcc best_single_view_mcc label_accuracy raw_label_accuracy "
-        "best_single_view_label_accuracy mean_single_view_label_accuracy weights_efficiency weights_mcc"
+        "best_single_view_label_accuracy mean_single_view_label_accuracy weights_efficiency weights_mcc prediction "
+        "prediction_bound reconstruction"
     )
     found: dict[str, float | None] = dict.fromkeys(names.split())
     k = len(library)
@@ -164,6 +168,8 @@ def library_summary(society: Society, library: Library) -> dict[str, float | Non
     if k:
         found["explained_variance"] = explained_variance(held_out, library.loadings)
         found["optimal_explained_variance"] = optimal_variance(world, k)
+        found["reconstruction"] = explained(held_out, library.reconstruct(held_out))
+        found["prediction"], found["prediction_bound"] = foretold(society, library)
     rows = sampled_rows(society)
     views = view_loadings(society, rows)
     if world.truth is not None:
@@ -216,7 +222,7 @@ def unlived(society: Society) -> dict[str, float | None]:
 
     Many random looks at a world span much of it already: only what exceeds this comes from living.
     """
-    library = Library(probe=society.world.probe)
+    library = new_library(society.world, count=society.config.concepts)
     _take_in(library, society)
     return map_quality(library, society.world)
 
@@ -232,14 +238,14 @@ def closing_library(society: Society) -> Library:
     """The library as it would be with the views of this very step taken in; the society's own stays as it is."""
     if society.config.merge_interval == 0 or society.library.step == society.steps or society.steps == 0:
         return society.library
-    library = copy.deepcopy(society.library)
+    library = society.library.copy()
     _take_in(library, society)
     return library
 
 
 def _take_in(library: Library, society: Society) -> None:
     rows, n_words = sampled_rows(society, MERGE_SAMPLE), society.counters.n_words
-    take_in(library, society.population, society.world, rows, step=society.steps, n_words=n_words)
+    library.merge(views_of(society.population, society.world, rows), step=society.steps, n_words=n_words)
 
 
 def standings(society: Society) -> dict[str, float | None]:
@@ -294,10 +300,41 @@ def lifted(population: Population, rows: NDArray[np.intp], world: World) -> list
 def view_loadings(society: Society, rows: NDArray[np.intp]) -> NDArray[np.float64]:
     """Loadings [n, D, S] of single views, as the library's are found: the probe's features regressed on levels."""
     world = society.world
-    levels = views_of(society.population, world, rows).levels.astype(np.float64)
+    known = views_of(society.population, world, rows).levels
+    assert known is not None
+    levels = known.astype(np.float64)
     across = levels.swapaxes(1, 2)
     inverse = np.linalg.pinv(across @ levels, rcond=1e-9, hermitian=True)
     return (inverse @ (across @ world.features[world.probe].astype(np.float64))).swapaxes(1, 2)
+
+
+def foretold(society: Society, library: Library) -> tuple[float | None, float | None]:
+    """How well single agents foretell, through the library, features of held-out objects that they do not sense.
+
+    The share of these features' variance that is foretold, over a sample of agents, and beside it what regressing the
+    same features on the same levels over all training objects would foretell (which nobody could do: nobody sees both).
+    """
+    world, views = society.world, library.views
+    if views is None or views.sensor is None or not len(library):
+        return None, None
+    rng = np.random.default_rng([society.seed, society.steps])
+    train, held_out = (world.features[rows].astype(np.float64) for rows in (world.train, world.held_out))
+    missed, missed_at_best, total = 0.0, 0.0, 0.0
+    for row in rng.permutation(len(views))[:PREDICTED_VIEWS].tolist():
+        agent, hidden = int(views.agent[row]), np.setdiff1d(np.arange(world.n_features), views.sensor[row])
+        known = library.levels(agent, held_out)
+        through = library.predict(agent, known)[:, hidden]
+        direct = known @ np.linalg.lstsq(library.levels(agent, train), train[:, hidden], rcond=None)[0]
+        missed += float(np.square(held_out[:, hidden] - through).sum())
+        missed_at_best += float(np.square(held_out[:, hidden] - direct).sum())
+        total += float(np.square(held_out[:, hidden]).sum())
+    return (1.0 - missed / total, 1.0 - missed_at_best / total) if total > 0 else (None, None)
+
+
+def explained(features: NDArray[np.floating], told: NDArray[np.float64]) -> float | None:
+    """Share of the features' variance (centred by the world) that is told right; negative where worse than nothing."""
+    total = float(np.square(features, dtype=np.float64).sum())
+    return 1.0 - float(np.square(features - told).sum()) / total if total > 0 else None
 
 
 def best_view_variance(society: Society) -> float:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from agents.world import World
 from experiments.report_text import esc, number
-from knowledge_graph.library import Concept, Library
+from knowledge_graph.concept import Concept
+from knowledge_graph.library import Library
 
 N_CARDS = 12
 N_FEATURES = 6

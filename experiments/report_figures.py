@@ -24,7 +24,7 @@ from experiments.report_chart import (
     over_time,
 )
 from experiments.report_text import Row, last, number, percent
-from knowledge_graph.library import Event
+from knowledge_graph.history import Event
 
 MANY_MERGES = 40
 """From here on merges are ticks on the axis alone, not lines through the chart."""
@@ -150,19 +150,19 @@ def standing_scatter(
     return figure
 
 
-def spectrum_figure(eigenvalues: NDArray[np.floating], edge: float, n_concepts: int) -> go.Figure | None:
+def spectrum_figure(eigenvalues: NDArray[np.floating], edge: NDArray[np.floating], n_concepts: int) -> go.Figure | None:
     """Eigenvalues of the mean of all views, and the edge that views without anything in common would reach."""
     values = np.asarray(eigenvalues[: max(2 * n_concepts, 24)], dtype=float)
     # On a logarithmic scale the last of them, which are mere rounding errors, would take all the room.
-    values = values[values > edge / 8]
+    values = values[values > edge[: len(values)] / 8]
     shown = len(values)
     if shown == 0:
         return None
     rank = np.arange(1, shown + 1)
     figure = chart(x="shared direction, strongest first")
     for name, mask, colour in (
-        ("kept", values > edge, BLUE),
-        ("not kept", values <= edge, GREY),
+        ("kept", rank <= n_concepts, BLUE),
+        ("not kept", rank > n_concepts, GREY),
     ):
         if mask.any():
             figure.add_scatter(
@@ -175,7 +175,12 @@ def spectrum_figure(eigenvalues: NDArray[np.floating], edge: float, n_concepts: 
             )
     dashed = {"color": ORANGE, "width": 2, "dash": "dash"}
     figure.add_scatter(
-        x=[0.5, shown + 0.5], y=[edge, edge], mode="lines", name="edge of chance", line=dashed, hovertemplate="%{y:.3f}"
+        x=[0.5, *rank, shown + 0.5],
+        y=[edge[0], *edge[:shown], edge[shown - 1]],
+        mode="lines",
+        name="edge of chance",
+        line=dashed,
+        hovertemplate="%{y:.3f}",
     )
     figure.update_yaxes(type="log", tickvals=[0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0])
     figure.update_xaxes(range=[0, shown + 1])
@@ -189,8 +194,11 @@ def concepts_figure(rows: Sequence[Row], history: Sequence[Event]) -> go.Figure 
     figure = chart(x="step", height=330)
     steps = sorted({event.step for event in history})
     width = 0.6 * min([b - a for a, b in itertools.pairwise(steps)], default=10)
-    for kind, name, colour, sign in (("birth", "arose", GREEN, 1), ("retirement", "given up", ORANGE, -1)):
-        happened = [sum(event.kind == kind and event.step == step for event in history) for step in steps]
+    for kinds, name, colour, sign in (
+        (("birth", "split", "return"), "arose", GREEN, 1),
+        (("retirement", "merge"), "given up", ORANGE, -1),
+    ):
+        happened = [sum(event.kind in kinds and event.step == step for event in history) for step in steps]
         if any(happened):
             figure.add_bar(
                 x=steps,

@@ -74,14 +74,23 @@ def number_section(library: Library, metrics: Sequence[Row]) -> Section:
     if unified is None:
         text = "How many dimensions are shared shows when views are merged; they have not been yet."
         return Section(id="number", short="How many", heading="How many concepts there are", text=text)
-    edge = number(unified.edge, 3)
     text = (
         "Every view is a few directions in the space of objects. Each point is a direction that views have in common, "
-        "and its height says how much of it the average view captures. Views that have nothing in common would come up "
-        f"to the dashed line ({edge}) by chance; what stands above it is kept, and that is all that decides the number."
-        " A direction also counts when views share it merely because many agents sense the same single feature, so "
-        "where senses overlap densely there are more concepts than common factors."
+        "and its height says how much of it the average view captures. "
     )
+    if library.count == "shared":
+        text += (
+            f"Views that have nothing in common would come up to the dashed line ({number(float(unified.edge[0]), 3)}) "
+            "by chance; what stands above it is kept, and that is all that decides the number. A direction also counts "
+            "when views share it merely because many agents sense the same single feature, so where senses overlap "
+            "densely there are more concepts than common factors."
+        )
+    else:
+        text += (
+            "The dashed line is how high the same agents would come in a world whose features have nothing to do with "
+            "each other, where all they share is that they sense the same ones; what stands above it, place by place, "
+            "is what features have in common, and is kept."
+        )
     plots = []
     spectrum = draw.spectrum_figure(unified.eigenvalues, unified.edge, unified.n_concepts)
     if spectrum is not None:

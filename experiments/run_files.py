@@ -27,12 +27,13 @@ from agents.config import SocietyConfig
 from agents.errors import InputError
 from agents.society import Society
 from experiments.measuring import Recorder, Row, metrics
+from knowledge_graph import storage
 from knowledge_graph.export import to_graphml, to_json, to_node_link
 from knowledge_graph.files import atomic_write
 from knowledge_graph.library import Library
 
 CONFIG, CHECKPOINT = "config.json", "checkpoint.npz"
-RESULTS = ("summary.json", "metrics.csv", "library.json", "library.graphml", "report.html")
+RESULTS = ("summary.json", "metrics.csv", "library.json", "library.graphml", "library.npz", "report.html")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -159,6 +160,7 @@ def write_results(
         ),
         "library.json": to_json(to_node_link(graph)),
         "library.graphml": to_graphml(graph),
+        "library.npz": storage.to_bytes(library),
         "report.html": report.render(society=society, library=library, metrics=recorder.rows, summary=summary).encode(),
     }
     for name, content in files.items():

@@ -1,6 +1,7 @@
 """Run a society and write what came of it: ``python -m experiments.run_society --world digits --out DIR``.
 
-Writes to DIR: config.json, summary.json, metrics.csv, library.json, library.graphml, report.html, checkpoint.npz.
+Writes to DIR: config.json, summary.json, metrics.csv, library.json, library.graphml, library.npz, report.html,
+checkpoint.npz.
 Every file appears whole or not at all; an interrupted run goes on with ``--resume DIR`` to the same result.
 """
 

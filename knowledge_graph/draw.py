@@ -17,8 +17,9 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from knowledge_graph.concept import Concept
 from knowledge_graph.layout import Link, positions
-from knowledge_graph.library import Concept, Library
+from knowledge_graph.library import Library
 
 INK, MUTED, PAPER, PALE = "#23262f", "#6d7280", "#ffffff", "#f3f4f1"
 ALIKE, OPPOSED, HELD = "#5b8fb9", "#d98032", "#b9bdc7"
@@ -35,6 +36,8 @@ LEGIBLE = 64
 
 def concept_graph(library: Library, *, feature_names: Sequence[str] | None = None) -> go.Figure:
     """The concept map of a library; `caption` says what is seen.
+
+    The ``customdata`` of every point of a disc or a line are the ids of the nodes that it belongs to.
 
     Parameters
     ----------
@@ -199,6 +202,7 @@ def _lines(links: Sequence[Link], place: Mapping[str, tuple[float, float]], name
                 go.Scatter(
                     x=x,
                     y=y,
+                    customdata=[link.ends for link in chosen for _ in range(3)],
                     mode="lines",
                     line={"width": width, "color": colour},
                     opacity=opacity,
@@ -217,6 +221,7 @@ def _middles(links: Sequence[Link], place: Mapping[str, tuple[float, float]]) ->
     return go.Scatter(
         x=[(place[link.ends[0]][0] + place[link.ends[1]][0]) / 2 for link in told],
         y=[(place[link.ends[0]][1] + place[link.ends[1]][1]) / 2 for link in told],
+        customdata=[link.ends for link in told],
         mode="markers",
         marker={"size": 9, "color": PAPER, "opacity": 0.0},
         hovertext=[link.says for link in told],
@@ -268,6 +273,7 @@ def _discs(
     return go.Scatter(
         x=[place[concept.id][0] for concept in concepts],
         y=[place[concept.id][1] for concept in concepts],
+        customdata=[(concept.id,) for concept in concepts],
         mode="markers+text" if len(library) <= LEGIBLE else "markers",
         marker=marker,
         text=[escaped(name) for name in short],
@@ -311,9 +317,10 @@ def _told(library: Library, concept: Concept, close: float | None, feature_names
         *(["also called " + ", ".join(escaped(word) for word in others)] if others else []),
         "features:",
         *(f"   {escaped(feature)}" for feature in features),
-        "strongest: objects " + ", ".join(map(str, concept.strongest[:4])),
-        "weakest: objects " + ", ".join(map(str, concept.weakest[:4])),
     ]
+    if concept.strongest:
+        lines.append("strongest: objects " + ", ".join(map(str, concept.strongest[:4])))
+        lines.append("weakest: objects " + ", ".join(map(str, concept.weakest[:4])))
     return "<br>".join(lines)
 
 

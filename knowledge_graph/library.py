@@ -1,67 +1,33 @@
 """The library: one map out of many views, with names, members and an append-only history.
 
 `Library.merge` takes views in and makes concepts of them; a concept keeps its id from merge to merge as long as it
-stays recognisable. `Library.graph` is the map as a networkx MultiDiGraph.
+stays recognisable. All that a library knows is its list of `rounds`, one per merge and never changed afterwards, and
+the names it gave; so that `Library.at` is any earlier library.
+
+What can be asked of it is in `queries`, `graph`, `comparing`, `world_model` and `storage`; the methods here are how one
+gets there.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
-from knowledge_graph.measures import congruence
-from knowledge_graph.unify import Unified, Views, correlations, gcca, loadings_of, metric_of
+from knowledge_graph import comparing, graph, queries, storage, world_model
+from knowledge_graph.concept import Concept, at_membership, concepts_of, members, word_counts
+from knowledge_graph.history import Event, Round, arranged, number_of, recognise, since
+from knowledge_graph.measures import congruence, metric_of
+from knowledge_graph.unify import Count, Method, unify
+from knowledge_graph.views import NOTHING, FloatMatrix, Unified, Views, correlations, moments
 
-RECOGNISED = 0.5
-"""|correlation| over the probe from which a concept of this merge is the one of an earlier merge."""
-
-MEMBER = 0.5
-"""|correlation| over the probe from which a dimension counts as a form of a concept."""
-
-RELATED = 0.2
-"""|congruence| of loadings from which two concepts are drawn as related."""
-
-N_EXEMPLARS = 5
-
-KIND_NAMES = {1: "raw", 2: "abstract"}
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Concept:
-    """One shared dimension, as of the last merge.
-
-    ``loadings [D]`` describe it, ``weights [D]`` score an object on it; ``support`` is the share of agents who know it
-    times how reliably they do; ``members`` counts the dimensions merged into it; ``word`` is its name; ``words`` are
-    those its members came with, most used first, with counts (the name need not be among them); ``strongest`` and
-    ``weakest`` are the probe objects at its two ends.
-    """
-
-    id: str
-    word: int
-    loadings: NDArray[np.float64]
-    weights: NDArray[np.float64]
-    scores: NDArray[np.float64]
-    support: float
-    members: int
-    words: dict[int, int]
-    strongest: tuple[int, ...]
-    weakest: tuple[int, ...]
-    since: int
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Event:
-    """Something that happened to a concept: its birth or its retirement, at a step."""
-
-    step: int
-    kind: str
-    concept: str
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,42 +49,94 @@ class Library:
 
     Parameters
     ----------
-    probe : int [P], the objects that everyone can point at
+    probe : int [P], the objects that everyone can point at; none where agents share names of features alone
+    features : float [P, D], these objects as anyone may look at them: they tell what concepts look like
+    feature_names : [D], by default x0, x1, ...
     spell : how a word's number is written; by default "w17"
+    method, count : how views are unified, see `knowledge_graph.unify.unify`
+
+    Raises
+    ------
+    ValueError
+        If the lengths do not agree, or a feature is not finite.
     """
 
-    def __init__(self, *, probe: NDArray[np.integer], spell: Callable[[int], str] | None = None) -> None:
-        self.probe = np.asarray(probe)
+    def __init__(
+        self,
+        *,
+        probe: NDArray[np.integer] | Sequence[int] = (),
+        features: NDArray[np.floating] | None = None,
+        feature_names: Sequence[str] | None = None,
+        spell: Callable[[int], str] | None = None,
+        method: Method = "auto",
+        count: Count = "shared",
+    ) -> None:
+        self.probe = np.asarray(probe, dtype=np.int64)
+        if features is not None and (features.ndim != 2 or len(features) != len(self.probe)):
+            raise ValueError(
+                f"features are {features.shape}, but there are {len(self.probe)} probe objects to describe"
+            )
+        if features is not None and not np.isfinite(features).all():
+            raise ValueError("features hold values that are not finite; a library takes finite numbers only")
+        if feature_names is not None and features is not None and len(feature_names) != features.shape[1]:
+            raise ValueError(f"there are {features.shape[1]} features, but {len(feature_names)} names for them")
+        self.features = features
+        self.feature_names = None if feature_names is None else tuple(feature_names)
         self.spell = spell or _plain
-        self.history: list[Event] = []
-        self.rounds = 0
-        self.step = -1
-        self.ids: list[str] = []
-        self.unified: Unified | None = None
-        self.views: Views | None = None
-        self.membership: NDArray[np.int32] = np.zeros((0, 0), dtype=np.int32)
-        self.loadings: NDArray[np.float64] = np.zeros((0, 0))
-        self._names: dict[str, int] = {}
-        self._since: dict[str, int] = {}
+        self.method: Method = method
+        self.count: Count = count
+        self.rounds: list[Round] = []
+        self.names: dict[str, int] = {}
+        """The word of every concept there ever was."""
 
-    def merge(self, views: Views, features: NDArray[np.floating], *, step: int, n_words: int) -> Merge:
+    # -- merging ------------------------------------------------------------------------------------------------
+
+    def merge(self, views: Views, *, step: int | None = None, n_words: int | None = None) -> Merge:
         """Take views in, and tell what became of them.
 
         Parameters
         ----------
         views : levels on the probe, in the order of ``probe``
-        features : [P, D], the probe objects themselves: what anyone may look at
-        step : when this is
-        n_words : how many words exist; names that the library has to coin are numbered from here
+        step : when this is; by default the number of the merge
+        n_words : how many words exist; names that the library has to coin are numbered from here. By default one more
+            than the largest there is.
+
+        Raises
+        ------
+        ValueError
+            If the views cannot be unified, or are on other objects than the probe.
         """
-        unified = gcca(views, features)
-        ids, order, flip = self._recognise(unified, step)
-        unified = _arranged(unified, order, flip)
+        if views.levels is not None and views.n_objects != len(self.probe):
+            raise ValueError(
+                f"the views are on {views.n_objects} objects, but the probe of this library has {len(self.probe)}"
+            )
+        number = len(self.rounds) + 1
+        step = number if step is None else step
+        unified = unify(views, features=self.features, method=self.method, count=self.count)
+        present, gone = self._alike(unified)
+        found = recognise(present, gone, unified=unified, step=step, round_=number)
+        order = sorted(range(len(found.ids)), key=lambda k: number_of(found.ids[k]))
+        unified = arranged(unified, order, found.sign[order])
+        ids = tuple(found.ids[k] for k in order)
         membership = members(unified.correlation)
+        if n_words is None:
+            n_words = max(int(views.words.max(initial=NOTHING)), *self.names.values(), NOTHING) + 1
         n_words = self._name(ids, word_counts(views.words, membership, len(ids)), n_words)
-        self.ids, self.unified, self.views, self.membership = ids, unified, views, membership
-        self.loadings = loadings_of(features, unified.weights)
-        self.step, self.rounds = step, self.rounds + 1
+        mean, sd, overlap = moments(views)
+        self.rounds.append(
+            Round(
+                number=number,
+                step=step,
+                ids=ids,
+                unified=unified,
+                views=dataclasses.replace(views, levels=None),
+                membership=membership,
+                mean=mean,
+                sd=sd,
+                overlap=overlap,
+                events=tuple(found.events),
+            )
+        )
         return self._answer(unified.correlation, n_words)
 
     def consult(self, views: Views, *, n_words: int) -> Merge:
@@ -127,149 +145,214 @@ class Library:
         Raises
         ------
         ValueError
-            If nothing has been merged yet.
+            If nothing has been merged yet, or the views have no levels of the probe objects.
         """
         if self.unified is None:
             raise ValueError("the library has not merged any views yet, so it has nothing to tell")
+        if views.levels is None:
+            raise ValueError("the library compares dimensions by their levels on its probe, which these views lack")
         return self._answer(correlations(views, self.unified.scores), n_words)
 
-    def concepts(self) -> list[Concept]:
-        """All present concepts, best supported first."""
-        if self.unified is None or self.views is None:
-            return []
-        size = np.bincount(self.membership[self.membership >= 0], minlength=len(self.ids))
-        counts = word_counts(self.views.words, self.membership, len(self.ids))
-        found = []
-        for k, name in enumerate(self.ids):
-            ranked = self.probe[np.argsort(self.unified.scores[:, k], kind="stable")].tolist()
-            found.append(
-                Concept(
-                    id=name,
-                    word=self._names[name],
-                    loadings=self.loadings[:, k],
-                    weights=self.unified.weights[:, k],
-                    scores=self.unified.scores[:, k],
-                    support=float(self.unified.support[k]),
-                    members=int(size[k]),
-                    words=dict(sorted(counts[k].items(), key=lambda item: (-item[1], item[0]))),
-                    strongest=tuple(ranked[: -N_EXEMPLARS - 1 : -1]),
-                    weakest=tuple(ranked[:N_EXEMPLARS]),
-                    since=self._since[name],
-                )
-            )
-        return sorted(found, key=lambda c: (-c.support, c.id))
-
-    def concept(self, name: str) -> Concept:
-        """The concept with this id; KeyError names those there are."""
-        if name not in self.ids:
-            raise KeyError(f"no concept {name!r}; there are {', '.join(self.ids) or 'none yet'}")
-        return next(concept for concept in self.concepts() if concept.id == name)
+    # -- what there is ------------------------------------------------------------------------------------------
 
     def __len__(self) -> int:
         return len(self.ids)
 
+    def __repr__(self) -> str:
+        when = f"after merge {len(self.rounds)} at step {self.step}" if self.rounds else "nothing merged yet"
+        agents = 0 if self.views is None else len(self.views)
+        return f"<Library of {len(self)} concepts in the views of {agents} agents, {when}>"
+
     @property
-    def weights(self) -> NDArray[np.float64]:
+    def last(self) -> Round | None:
+        """The last merge."""
+        return self.rounds[-1] if self.rounds else None
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The present concepts, in the order of the columns of `unified`."""
+        return self.rounds[-1].ids if self.rounds else ()
+
+    @property
+    def unified(self) -> Unified | None:
+        """The present concepts as arrays."""
+        return self.rounds[-1].unified if self.rounds else None
+
+    @property
+    def views(self) -> Views | None:
+        """What was merged last, without levels."""
+        return self.rounds[-1].views if self.rounds else None
+
+    @property
+    def membership(self) -> NDArray[np.int32]:
+        """int32 [N, S], the concept (by place in `ids`) that each dimension is a form of, -1 for none."""
+        return self.rounds[-1].membership if self.rounds else np.zeros((0, 0), dtype=np.int32)
+
+    @property
+    def step(self) -> int:
+        """The step of the last merge, -1 before any."""
+        return self.rounds[-1].step if self.rounds else -1
+
+    @property
+    def history(self) -> list[Event]:
+        """Everything that ever happened to a concept, in order."""
+        return [event for round_ in self.rounds for event in round_.events]
+
+    @property
+    def loadings(self) -> FloatMatrix:
+        """float64 [D, K]: what concepts look like."""
+        return np.zeros((0, 0)) if self.unified is None else self.unified.loadings
+
+    @property
+    def weights(self) -> FloatMatrix:
         """float64 [D, K]: ``features @ weights`` are concept scores, as the agents would give them."""
         return np.zeros((0, 0)) if self.unified is None else self.unified.weights
 
-    def transform(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
+    def feature_name(self, number: int) -> str:
+        """What a feature is called."""
+        return self.feature_names[number] if self.feature_names else f"x{number}"
+
+    def concepts(self) -> list[Concept]:
+        """All present concepts, best supported first."""
+        if self.last is None:
+            return []
+        return concepts_of(self.last, probe=self.probe, names=self.names, since=since(self.history))
+
+    def concept(self, name: str) -> Concept:
+        """The concept with this id (or this word as its name); a KeyError suggests the nearest."""
+        wanted = queries.concept_id(self, name)
+        return next(concept for concept in self.concepts() if concept.id == wanted)
+
+    # -- questions ----------------------------------------------------------------------------------------------
+
+    def explain(self, concept: str) -> queries.Explanation:
+        """Where a concept comes from and what it means: members, words, features, objects, events."""
+        return queries.explain(self, concept)
+
+    def agent(self, agent: int) -> list[queries.Meaning]:
+        """The dimensions of one agent, each with the concept that it is a form of."""
+        return queries.agent(self, agent)
+
+    def meaning(self, agent: int, word: str | int) -> list[queries.Meaning]:
+        """What an agent means by a word: its dimensions of that name."""
+        return queries.meaning(self, agent, word)
+
+    def translate(self, agent: int, dimension: int | str, other: int) -> queries.Translation:
+        """Which dimension of another agent says the same as this one (by its slot, or a word of the agent's)."""
+        return queries.translate(self, agent, dimension, other)
+
+    def path(self, a: str | int, b: str | int) -> queries.Path:
+        """How two things hang together: a shortest way through the graph."""
+        return queries.path(self, a, b)
+
+    def to_pandas(self, table: queries.Table = "concepts") -> pd.DataFrame:
+        """A table of "concepts", "dimensions", "agents", "words" or "events"."""
+        return queries.to_pandas(self, table)
+
+    def graph(self) -> nx.MultiDiGraph:
+        """The map as a networkx graph, see `knowledge_graph.graph.graph_of`."""
+        return graph.graph_of(self)
+
+    # -- the history --------------------------------------------------------------------------------------------
+
+    def at(self, round_: int) -> Library:
+        """The library as it was after an earlier merge (0 is before the first, -1 after the last)."""
+        n = len(self.rounds)
+        end = round_ if round_ >= 0 else n + 1 + round_
+        if not 0 <= end <= n:
+            raise KeyError(f"there is no round {round_}; this library has the rounds 0 to {n}")
+        earlier = Library(
+            probe=self.probe,
+            features=self.features,
+            feature_names=self.feature_names,
+            spell=self.spell,
+            method=self.method,
+            count=self.count,
+        )
+        earlier.rounds = self.rounds[:end]
+        there = {name for round_ in earlier.rounds for name in round_.ids}
+        earlier.names = {name: word for name, word in self.names.items() if name in there}
+        return earlier
+
+    def copy(self) -> Library:
+        """A library that goes its own way from here; rounds never change, so that they are shared."""
+        return self.at(len(self.rounds))
+
+    def diff(self, other: Library) -> comparing.Difference:
+        """What changed from another library to this one, see `knowledge_graph.comparing.diff`."""
+        return comparing.diff(self, other)
+
+    # -- a model of the world -----------------------------------------------------------------------------------
+
+    def transform(self, features: NDArray[np.floating]) -> FloatMatrix:
         """Concept scores [M, K] of any objects ``[M, D]``, asked of the agents' own weights."""
         return features.astype(np.float64) @ self.weights
 
-    def coordinates(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
+    def coordinates(self, features: NDArray[np.floating]) -> FloatMatrix:
         """Concept scores [M, K] in the metric of the world: near means alike as far as the library can tell."""
         return self.transform(features) @ metric_of(self.loadings)
 
-    def graph(self) -> nx.MultiDiGraph:
-        """The map: concepts, agents, their dimensions, words and exemplar objects, and how they hang together.
+    def reconstruct(self, features: NDArray[np.floating]) -> FloatMatrix:
+        """Objects [M, D] as the library knows them, see `knowledge_graph.world_model.reconstruct`."""
+        return world_model.reconstruct(self, features)
 
-        Nodes carry ``type``; edges carry ``type``: dimension -merged_into-> concept (sign, r, objects, round),
-        dimension -held_by-> agent, concept -named-> word (count), concept -exemplified_by-> object (end),
-        dimension -derived_from-> object (raw dimensions), concept -related-> concept (congruence).
-        """
-        graph = nx.MultiDiGraph(step=self.step, rounds=self.rounds)
-        for concept in self.concepts():
-            self._draw_concept(graph, concept)
-        self._draw_dimensions(graph)
-        self._draw_relations(graph)
-        return graph
+    def levels(self, agent: int, features: NDArray[np.floating]) -> FloatMatrix:
+        """How objects [M, D] stand on the dimensions of an agent, [M, S], as these were when merged."""
+        return world_model.levels(self, agent, features)
 
-    def state(self) -> dict[str, NDArray[np.generic]]:
-        """Everything as plain arrays, for a checkpoint; `restored` is the way back."""
-        arrays: dict[str, NDArray[np.generic]] = {
-            "counts": np.array([self.rounds, self.step], dtype=np.int64),
-            "ids": np.array(self.ids, dtype=str),
-            "loadings": self.loadings,
-            "membership": self.membership,
-            "named": np.array(list(self._names), dtype=str),
-            "names": np.array(list(self._names.values()), dtype=np.int64),
-            "since": np.array([self._since[name] for name in self._names], dtype=np.int64),
-            "history": np.array([[e.step, e.kind, e.concept] for e in self.history], dtype=str),
-        }
-        for prefix, part in (("unified", self.unified), ("views", self.views)):
-            for field in dataclasses.fields(part) if part is not None else ():
-                arrays[f"{prefix}/{field.name}"] = np.asarray(getattr(part, field.name))
-        return arrays
+    def predict(self, agent: int, levels: NDArray[np.floating]) -> FloatMatrix:
+        """What one agent's few levels [M, S] of objects foretell of all their features, [M, D]."""
+        return world_model.predict(self, agent, levels)
+
+    # -- keeping ------------------------------------------------------------------------------------------------
+
+    def save(self, path: Path | str) -> None:
+        """Write everything to a file, whole or not at all; `load` is the way back."""
+        storage.save(self, path)
 
     @classmethod
-    def restored(
-        cls,
-        arrays: Mapping[str, NDArray[Any]],
-        *,
-        probe: NDArray[np.integer],
-        spell: Callable[[int], str] | None = None,
-    ) -> Library:
-        """A library from what `state` gave."""
-        library = cls(probe=probe, spell=spell)
-        library.rounds, library.step = (int(n) for n in arrays["counts"])
-        library.ids = arrays["ids"].tolist()
-        library.loadings, library.membership = arrays["loadings"], arrays["membership"]
-        library._names = dict(zip(arrays["named"].tolist(), arrays["names"].tolist(), strict=True))
-        library._since = dict(zip(arrays["named"].tolist(), arrays["since"].tolist(), strict=True))
-        library.history = [Event(step=int(row[0]), kind=row[1], concept=row[2]) for row in arrays["history"].tolist()]
-        if library.rounds:
-            unified: dict[str, Any] = {f.name: arrays[f"unified/{f.name}"] for f in dataclasses.fields(Unified)}
-            unified["edge"] = float(unified["edge"])
-            library.unified = Unified(**unified)
-            library.views = Views(**{f.name: arrays[f"views/{f.name}"] for f in dataclasses.fields(Views)})
-        return library
+    def load(cls, path: Path | str, *, spell: Callable[[int], str] | None = None) -> Library:
+        """A library from a file that `save` wrote; words are spelled as they were there, unless ``spell`` is given."""
+        return storage.load(path, spell=spell)
 
-    def _recognise(self, unified: Unified, step: int) -> tuple[list[str], list[int], NDArray[np.float64]]:
-        """Ids for the new concepts, their order, and the sign of each (Hungarian on |correlation| to earlier ones)."""
-        k = unified.n_concepts
-        names: list[str] = [""] * k
-        flip = np.ones(k)
-        if self.unified is not None and self.ids and k:
-            r = unified.scores.T @ self.unified.scores / len(self.probe)
-            for new, old in zip(*linear_sum_assignment(-np.abs(r)), strict=True):
-                if abs(r[new, old]) >= RECOGNISED:
-                    names[new] = self.ids[old]
-                    flip[new] = np.sign(r[new, old])
-        for gone in sorted(set(self.ids) - set(names), key=_number):
-            self.history.append(Event(step=step, kind="retirement", concept=gone))
-        for new in np.argsort(-unified.support, kind="stable"):
-            if not names[new]:
-                # Every concept there ever was is in the names, so numbers are never used twice.
-                names[new] = f"c{len(self._since) + 1}"
-                self._since[names[new]] = step
-                self.history.append(Event(step=step, kind="birth", concept=names[new]))
-                # A new concept points where its weights are heavier, so that the sign does not depend on the solver.
-                flip[new] = -1.0 if (unified.weights[:, new] ** 3).sum() < 0 else 1.0
-        order = sorted(range(k), key=lambda i: _number(names[i]))
-        return [names[i] for i in order], order, flip[order]
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Rounds and names as plain arrays, for a checkpoint; `restore` is the way back."""
+        return storage.state(self)
 
-    def _name(self, ids: list[str], counts: list[dict[int, int]], n_words: int) -> int:
-        """One word per concept: the one it has, else the most used among its members, else a new one."""
-        taken = {self._names[name] for name in ids if name in self._names}
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take rounds and names from what `state` gave."""
+        storage.restore(self, arrays)
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _alike(self, unified: Unified) -> tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.float64]]]:
+        """Correlations [K] of the new concepts with each present one, and with the last state of each that has gone."""
+        latest = {name: (round_, k) for round_ in self.rounds for k, name in enumerate(round_.ids)}
+        present: dict[str, NDArray[np.float64]] = {}
+        gone: dict[str, NDArray[np.float64]] = {}
+        for name in sorted(latest, key=number_of):
+            round_, k = latest[name]
+            if len(unified.scores):
+                r = unified.scores.T @ round_.unified.scores[:, k] / len(unified.scores)
+            else:
+                r = congruence(unified.loadings, round_.unified.loadings[:, [k]])[:, 0]
+            (present if round_ is self.last else gone)[name] = r
+        return present, gone
+
+    def _name(self, ids: Sequence[str], counts: list[dict[int, int]], n_words: int) -> int:
+        """One word per concept: the one it has, else the most used among its members, else a new one.
+
+        A word names one concept for ever, so that no record becomes ambiguous when concepts go and come back.
+        """
+        taken = set(self.names.values())
         claims = sorted((-count, k, word) for k, found in enumerate(counts) for word, count in found.items())
         for _, k, word in claims:
-            if ids[k] not in self._names and word not in taken:
-                self._names[ids[k]] = word
+            if ids[k] not in self.names and word not in taken:
+                self.names[ids[k]] = word
                 taken.add(word)
         for name in ids:
-            if name not in self._names:
-                self._names[name] = n_words
+            if name not in self.names:
+                self.names[name] = n_words
                 n_words += 1
         return n_words
 
@@ -277,121 +360,10 @@ class Library:
         membership = members(correlation)
         return Merge(
             concept=membership,
-            sign=np.where(_at(correlation, membership) < 0, -1.0, 1.0).astype(np.float32),
-            word=np.array([self._names[name] for name in self.ids], dtype=np.int32),
+            sign=np.where(at_membership(correlation, membership) < 0, -1.0, 1.0).astype(np.float32),
+            word=np.array([self.names[name] for name in self.ids], dtype=np.int32),
             n_words=n_words,
         )
-
-    def _draw_concept(self, graph: nx.MultiDiGraph, concept: Concept) -> None:
-        graph.add_node(
-            concept.id,
-            type="concept",
-            label=self.spell(concept.word),
-            support=concept.support,
-            members=concept.members,
-            since=concept.since,
-        )
-        for word, count in [(concept.word, concept.words.get(concept.word, 0)), *concept.words.items()]:
-            node = f"w:{self.spell(word)}"
-            graph.add_node(node, type="word", label=self.spell(word), number=word)
-            if not graph.has_edge(concept.id, node):
-                graph.add_edge(concept.id, node, type="named", count=count, name=word == concept.word)
-        for end, objects in (("strongest", concept.strongest), ("weakest", concept.weakest)):
-            for obj in objects:
-                graph.add_node(f"o:{obj}", type="object", object=obj)
-                graph.add_edge(concept.id, f"o:{obj}", type="exemplified_by", end=end)
-
-    def _draw_dimensions(self, graph: nx.MultiDiGraph) -> None:
-        if self.views is None or self.unified is None:
-            return
-        views, ids, correlation = self.views, self.ids, _at(self.unified.correlation, self.membership)
-        for row, slot in zip(*np.nonzero(views.held), strict=True):
-            agent = f"a:{views.agent[row]}"
-            node = f"d:{views.agent[row]}.{slot}"
-            graph.add_node(agent, type="agent", agent=int(views.agent[row]))
-            graph.add_node(
-                node,
-                type="dimension",
-                kind=KIND_NAMES[int(views.kind[row, slot])],
-                slot=int(slot),
-                born=int(views.born[row, slot]),
-                superiority=round(float(views.score[row, slot]), 6),
-                words=[self.spell(int(w)) for w in views.words[row, slot] if w >= 0],
-            )
-            graph.add_edge(node, agent, type="held_by")
-            if views.exemplar[row, slot] >= 0:
-                obj = int(views.exemplar[row, slot])
-                graph.add_node(f"o:{obj}", type="object", object=obj)
-                graph.add_edge(node, f"o:{obj}", type="derived_from")
-            k = int(self.membership[row, slot])
-            if k >= 0:
-                r = float(correlation[row, slot])
-                graph.add_edge(
-                    node,
-                    ids[k],
-                    type="merged_into",
-                    sign=1 if r >= 0 else -1,
-                    r=round(abs(r), 6),
-                    objects=len(self.probe),
-                    round=self.rounds,
-                )
-
-    def _draw_relations(self, graph: nx.MultiDiGraph) -> None:
-        ids, alike = self.ids, congruence(self.loadings, self.loadings)
-        for i in range(len(ids)):
-            for j in range(i + 1, len(ids)):
-                if abs(alike[i, j]) >= RELATED:
-                    graph.add_edge(ids[i], ids[j], type="related", congruence=round(float(alike[i, j]), 6))
-
-
-def members(correlation: NDArray[np.float32]) -> NDArray[np.int32]:
-    """The concept [N, S] that each dimension is a form of, -1 for none.
-
-    Its most correlated one, from `MEMBER` on; two dimensions of one agent are never forms of the same concept (the
-    one more correlated has it).
-    """
-    n, slots, k = correlation.shape
-    if k == 0:
-        return np.full((n, slots), -1, dtype=np.int32)
-    strength = np.abs(correlation)
-    best = strength.argmax(axis=2)
-    r = np.take_along_axis(strength, best[:, :, None], axis=2)[:, :, 0]
-    same = best[:, :, None] == best[:, None, :]
-    earlier = np.tri(slots, k=-1, dtype=bool)
-    stronger = same & ((r[:, None, :] > r[:, :, None]) | ((r[:, None, :] == r[:, :, None]) & earlier))
-    return np.where((r >= MEMBER) & ~stronger.any(axis=2), best, -1).astype(np.int32)
-
-
-def _at(correlation: NDArray[np.float32], membership: NDArray[np.int32]) -> NDArray[np.float32]:
-    """Correlation [N, S] of every dimension with the concept that it is a form of; 0 for those of none."""
-    if correlation.shape[2] == 0:
-        return np.zeros(membership.shape, dtype=np.float32)
-    r = np.take_along_axis(correlation, np.maximum(membership, 0)[:, :, None], axis=2)[:, :, 0]
-    return np.where(membership >= 0, r, np.float32(0))
-
-
-def word_counts(words: NDArray[np.int32], membership: NDArray[np.int32], n_concepts: int) -> list[dict[int, int]]:
-    """For each concept, how many of its member dimensions have each word."""
-    counts: list[dict[int, int]] = [{} for _ in range(n_concepts)]
-    rows, slots, places = np.nonzero((words >= 0) & (membership >= 0)[:, :, None])
-    pairs = np.stack([membership[rows, slots], words[rows, slots, places]], axis=1)
-    for (k, word), count in zip(*np.unique(pairs, axis=0, return_counts=True), strict=True):
-        counts[int(k)][int(word)] = int(count)
-    return counts
-
-
-def _arranged(unified: Unified, order: list[int], flip: NDArray[np.float64]) -> Unified:
-    return dataclasses.replace(
-        unified,
-        scores=unified.scores[:, order] * flip,
-        weights=unified.weights[:, order] * flip,
-        correlation=unified.correlation[:, :, order] * flip.astype(np.float32),
-        support=unified.support[order],
-    )
-
-
-def _number(name: str) -> int:
-    return int(name[1:])
 
 
 def _plain(word: int) -> str:

@@ -68,6 +68,16 @@ def central_loadings(features: NDArray[np.floating], n_factors: int) -> NDArray[
     return varimax(np.asarray(model.components_, dtype=np.float64).T)[0]
 
 
+def metric_of(loadings: NDArray[np.float64]) -> NDArray[np.float64]:
+    """C [K, K] so that distances between ``scores @ C`` are those between the objects' images ``scores @ loadings.T``.
+
+    Concept scores have variance 1 whether a concept explains much of the world or little; in these coordinates a
+    concept counts as much as it explains.
+    """
+    values, vectors = np.linalg.eigh(loadings.T @ loadings)
+    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)) @ vectors.T, dtype=np.float64)
+
+
 def label_accuracy(
     train: NDArray[np.floating],
     train_labels: NDArray[np.integer],

@@ -33,7 +33,7 @@ class ReferenceSociety:
         self.steps = 0
         self.edges = None if graph is None else [(a, b) for a, b in graph.edges() if a != b]
         self.agents = found(world, config, self.rng)
-        self.library = Library(probe=world.probe, spell=spelled)
+        self.library = Library(probe=world.probe, features=world.features[world.probe], spell=spelled)
         self.counters = Counters(next_id=config.agents)
         self.ledger: list[tuple[float, float, float]] = []
         self.deaths: list[dict[str, float]] = []

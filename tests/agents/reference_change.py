@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.config import SocietyConfig
+from agents.consult import N_SOURCES
 from agents.discovery import SAME, minres, null_eigenvalues
 from agents.population import ABSTRACT, EMPTY, NEUTRAL, NOTHING
 from agents.selection import GRACE
 from agents.society import MERGE_SAMPLE
 from agents.world import World
 from knowledge_graph.rotation import varimax
-from knowledge_graph.unify import Views
+from knowledge_graph.views import Views
 from tests.agents.reference_mind import Dimension, ReferenceAgent, Vector, grow_up, n_sensors
 
 if TYPE_CHECKING:
@@ -234,9 +235,7 @@ def merge(society: ReferenceSociety) -> None:
     world, config, agents, counters = society.world, society.config, society.agents, society.counters
     if len(agents) > MERGE_SAMPLE:
         agents = [agents[i] for i in sorted(society.rng.permutation(len(agents))[:MERGE_SAMPLE])]
-    told = society.library.merge(
-        views_of(agents, world, config), world.features[world.probe], step=society.steps, n_words=counters.n_words
-    )
+    told = society.library.merge(views_of(agents, world, config), step=society.steps, n_words=counters.n_words)
     counters.n_words = told.n_words
     if not config.library_word:
         return
@@ -272,7 +271,21 @@ def views_of(agents: list[ReferenceAgent], world: World, config: SocietyConfig) 
         loading=np.array([agent.loadings for agent in agents]),
         words=words,
         kind=in_slots(lambda d: d.kind, EMPTY).astype(np.int8),
-        exemplar=in_slots(lambda d: d.exemplar, NOTHING).astype(np.int32),
+        sources=np.array([sources_of(agent, world, config.dimensions) for agent in agents], dtype=np.int32),
         born=in_slots(lambda d: d.born, NOTHING).astype(np.int32),
         score=in_slots(lambda d: float(d.score), 0.0).astype(np.float32),
     )
+
+
+def sources_of(agent: ReferenceAgent, world: World, slots: int) -> list[list[int]]:
+    """The exemplar of a raw dimension; of an abstract one the remembered objects that stand farthest out on it."""
+    found = [[NOTHING] * N_SOURCES for _ in range(slots)]
+    objects = sorted(set(agent.seen))
+    stands = np.abs(agent.levels(world, objects)) if objects else np.zeros((0, slots))
+    for slot in agent.held:
+        named = [agent.dimension(slot).exemplar]
+        if agent.dimension(slot).kind == ABSTRACT:
+            farthest = sorted(range(len(objects)), key=lambda i, slot=slot: -stands[i, slot])
+            named = [objects[i] for i in farthest[:N_SOURCES]]
+        found[slot][: len(named)] = named
+    return found

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 import agents.society
 from agents.communication import talk
 from agents.config import SocietyConfig
-from agents.consult import take_the_librarys_word, views_of
+from agents.consult import N_SOURCES, sources_of, take_the_librarys_word, views_of
 from agents.meeting import meet
 from agents.perception import levels
-from agents.population import NOTHING, Population, found
+from agents.population import ABSTRACT, NOTHING, Population, found
 from agents.society import Society
 from agents.world import World, planted
 from knowledge_graph.library import Merge
@@ -120,8 +120,30 @@ def test_views_are_levels_on_the_probe_and_where_dimensions_come_from(world: Wor
     for at in (0, 100, 269):
         row = rows[[at]]
         np.testing.assert_allclose(views.levels[at], levels(population, world, row, world.probe[None])[0], atol=1e-5)
-    for name in ("held", "sensor", "loading", "words", "kind", "exemplar", "born", "score"):
+    for name in ("held", "sensor", "loading", "words", "kind", "born", "score"):
         assert np.array_equal(getattr(views, name), getattr(population, name)[rows]), name
+
+
+def test_a_raw_dimension_comes_from_its_exemplar_and_an_abstract_one_from_what_stands_out_in_memory(
+    world: World,
+) -> None:
+    population = people(world, np.random.default_rng(95), agents=40)
+    rows = np.arange(40)
+    population.kind[:, 3] = np.where(population.held[:, 3], ABSTRACT, population.kind[:, 3])
+    population.exemplar[:, 3] = NOTHING
+    sources = sources_of(population, world, rows)
+    assert sources.shape == (40, population.n_slots, N_SOURCES)
+    for row in range(40):
+        memory = np.unique(population.seen[row][population.seen[row] >= 0])
+        stands = np.abs(levels(population, world, np.array([row]), memory[None].astype(np.int32))[0])
+        for slot in range(population.n_slots):
+            named = sources[row, slot][sources[row, slot] >= 0]
+            if population.kind[row, slot] == ABSTRACT:
+                assert len(named) == min(N_SOURCES, len(memory))
+                least = stands[np.isin(memory, named), slot].min()
+                assert (stands[~np.isin(memory, named), slot] <= least + 1e-6).all()
+            else:
+                assert named.tolist() == [e for e in [population.exemplar[row, slot]] if e >= 0]
 
 
 def society_of(world: World, **changes: Any) -> Society:

@@ -19,6 +19,7 @@ WRITTEN = {
     "metrics.csv",
     "library.json",
     "library.graphml",
+    "library.npz",
     "report.html",
     "checkpoint.npz",
 }

@@ -59,6 +59,7 @@ FLAGS: dict[str, tuple[dict[str, Any] | list[str], Says]] = {
     "an unknown activation": ({"activation": "x"}, ("--activation is 'x'", "synchronous or sequential")),
     "an unknown game": ({"game": "chess"}, ("--game is 'chess'", "language or gesture")),
     "an unknown discovery": ({"discovery": "ica"}, ("--discovery is 'ica'", "factor or pca")),
+    "an unknown way of counting concepts": ({"concepts": "all"}, ("--concepts is 'all'", "shared or common")),
     "more candidates than objects": ({"candidates": 91}, ("candidates is 91", "at most 90", "objects of world")),
     "no candidates": ({"candidates": 0}, ("candidates is 0", "at least 1")),
     "a negative common ground": ({"common_ground": -1}, ("common_ground is -1", "at least 0")),
@@ -454,7 +455,7 @@ RESUMES: dict[str, tuple[Write, list[str], Says]] = {
     "a checkpoint of another version": (
         changed_checkpoint(version=99),
         [],
-        ("checkpoint.npz: the checkpoint is of version 99", "reads version 1", "anew"),
+        ("checkpoint.npz: the checkpoint is of version 99", "reads version 2", "anew"),
     ),
     "a checkpoint without a column": (
         changed_checkpoint(**{"population/score": None}),

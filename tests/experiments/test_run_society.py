@@ -33,14 +33,15 @@ KEYS = {
     "selection attribution",
     "library": "n_concepts efficiency explained_variance optimal_explained_variance rank8_explained_variance mcc "
     "score_mcc mcc_null central_mcc best_single_view_mcc label_accuracy raw_label_accuracy "
-    "best_single_view_label_accuracy mean_single_view_label_accuracy weights_efficiency weights_mcc",
+    "best_single_view_label_accuracy mean_single_view_label_accuracy weights_efficiency weights_mcc prediction "
+    "prediction_bound reconstruction",
     "unlived": "n_concepts efficiency mcc weights_efficiency weights_mcc",
     "communication": "candidates success success_before chance distinct_words words_per_concept",
     "superiority": "mean_felt mean_true illusory tau predicted contests",
     "selection": "deaths births dims_dropped dims_discovered max_dims",
     "attribution": "self others luck",
 }
-SAME = ("metrics.csv", "library.json", "library.graphml")
+SAME = ("metrics.csv", "library.json", "library.graphml", "library.npz")
 """What does not tell how long it took."""
 
 

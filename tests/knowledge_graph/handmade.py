@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from knowledge_graph.unify import Views
+from knowledge_graph.library import Library
+from knowledge_graph.views import Views
 
 FEATURES, FACTORS, OBJECTS, PROBE, SLOTS, SENSORS = 48, 6, 600, 150, 3, 24
 
@@ -39,7 +40,12 @@ def views_on(features: np.ndarray, truth: np.ndarray, *, agents: int, seed: int 
         loading=loading,
         words=np.full((agents, SLOTS, 2), -1, dtype=np.int32),
         kind=np.full((agents, SLOTS), 2, dtype=np.int8),
-        exemplar=blank - 1,
+        sources=blank[:, :, None] - 1,
         born=blank,
         score=np.full((agents, SLOTS), 0.5, dtype=np.float32),
     )
+
+
+def library_on(features: np.ndarray) -> Library:
+    """A library of these objects, the first of which are its probe."""
+    return Library(probe=np.arange(PROBE), features=features[:PROBE])

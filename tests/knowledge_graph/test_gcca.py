@@ -5,17 +5,18 @@ import dataclasses
 import numpy as np
 import pytest
 
-from knowledge_graph.measures import explained_variance, matched_correlation, principal_axes
+from knowledge_graph.gcca import gcca, noise_edge
+from knowledge_graph.measures import explained_variance, matched_correlation, metric_of, principal_axes
 from knowledge_graph.rotation import varimax
-from knowledge_graph.unify import gcca, loadings_of, metric_of, noise_edge
+from knowledge_graph.views import Views, loadings_of
 from tests.knowledge_graph.handmade import FACTORS, PROBE, SLOTS, planted, views_on
 
 
 def test_three_dimensional_minds_recover_six_shared_dimensions_together() -> None:
     features, truth = planted()
-    unified = gcca(views_on(features, truth, agents=80), features)
+    unified = gcca(views_on(features, truth, agents=80), features=features[:PROBE])
     assert unified.n_concepts == FACTORS
-    found = loadings_of(features, unified.weights)
+    found = loadings_of(features, features @ unified.weights)
     assert matched_correlation(found, truth) > 0.97
     fresh, _ = planted(seed=9)
     optimum = explained_variance(fresh, principal_axes(features, FACTORS))
@@ -24,7 +25,7 @@ def test_three_dimensional_minds_recover_six_shared_dimensions_together() -> Non
 
 def test_concept_scores_are_what_the_agents_weights_say_and_are_uncorrelated() -> None:
     features, truth = planted()
-    unified = gcca(views_on(features, truth, agents=40), features)
+    unified = gcca(views_on(features, truth, agents=40), features=features[:PROBE])
     probe = features[:PROBE]
     said = probe @ unified.weights
     np.testing.assert_allclose(said - said.mean(axis=0), unified.scores, atol=1e-4)
@@ -34,7 +35,7 @@ def test_concept_scores_are_what_the_agents_weights_say_and_are_uncorrelated() -
 def test_support_is_the_mean_share_of_a_concept_that_views_explain() -> None:
     features, truth = planted()
     views = views_on(features, truth, agents=30)
-    unified = gcca(views, features)
+    unified = gcca(views, features=features[:PROBE])
     told = np.zeros(unified.n_concepts)
     for levels in views.levels.astype(float):
         centred = levels - levels.mean(axis=0)
@@ -47,7 +48,7 @@ def test_support_is_the_mean_share_of_a_concept_that_views_explain() -> None:
 def test_correlations_are_those_of_each_dimension_with_each_concept() -> None:
     features, truth = planted()
     views = views_on(features, truth, agents=5)
-    unified = gcca(views, features)
+    unified = gcca(views, features=features[:PROBE])
     for a in range(5):
         expected = np.corrcoef(views.levels[a].T, unified.scores.T)[:SLOTS, SLOTS:]
         np.testing.assert_allclose(unified.correlation[a], expected, atol=1e-5)
@@ -55,7 +56,10 @@ def test_correlations_are_those_of_each_dimension_with_each_concept() -> None:
 
 def test_views_of_pure_noise_share_nothing() -> None:
     features, truth = planted()
-    kept = [gcca(views_on(features, truth, agents=100, seed=s, noise=True), features).n_concepts for s in range(5)]
+    kept = [
+        gcca(views_on(features, truth, agents=100, seed=s, noise=True), features=features[:PROBE]).n_concepts
+        for s in range(5)
+    ]
     # The edge is an asymptotic one: a single eigenvalue may stray over it now and then.
     assert sorted(kept)[2] == 0
     assert max(kept) <= 1
@@ -66,7 +70,7 @@ def test_shuffled_probe_objects_destroy_what_is_shared() -> None:
     views = views_on(features, truth, agents=80)
     rng = np.random.default_rng(3)
     mixed = np.stack([levels[rng.permutation(PROBE)] for levels in views.levels])
-    assert gcca(dataclasses.replace(views, levels=mixed), features).n_concepts <= 1
+    assert gcca(dataclasses.replace(views, levels=mixed), features=features[:PROBE]).n_concepts <= 1
 
 
 def test_signs_and_rotations_of_single_views_do_not_matter() -> None:
@@ -79,7 +83,7 @@ def test_signs_and_rotations_of_single_views_do_not_matter() -> None:
         levels=(views.levels @ turns).astype(np.float32),
         loading=(turns.swapaxes(1, 2) @ views.loading).astype(np.float32),
     )
-    before, after = gcca(views, features), gcca(turned, features)
+    before, after = gcca(views, features=features[:PROBE]), gcca(turned, features=features[:PROBE])
     np.testing.assert_allclose(before.eigenvalues, after.eigenvalues, atol=1e-5)
     np.testing.assert_allclose(np.abs(before.scores.T @ after.scores / PROBE).max(axis=0), 1.0, atol=1e-4)
 
@@ -91,11 +95,9 @@ def test_empty_repeated_and_constant_dimensions_add_nothing() -> None:
     levels[:20, :, 2] = levels[:20, :, 1]
     levels[20:30, :, 2] = 7.0
     held[30:, 2] = False
-    unified = gcca(dataclasses.replace(views, levels=levels, held=held), features)
-    two = dataclasses.replace(
-        views, levels=views.levels[:, :, :2], held=views.held[:, :2], loading=views.loading[:, :2]
-    )
-    np.testing.assert_allclose(unified.eigenvalues, gcca(two, features).eigenvalues, atol=1e-5)
+    unified = gcca(dataclasses.replace(views, levels=levels, held=held), features=features[:PROBE])
+    two = Views.of(levels=views.levels[:, :, :2], sensor=views.sensor, loading=views.loading[:, :2])
+    np.testing.assert_allclose(unified.eigenvalues, gcca(two, features=features[:PROBE]).eigenvalues, atol=1e-5)
     assert not unified.correlation[30:, 2].any()
 
 
@@ -103,9 +105,9 @@ def test_unifying_refuses_no_views_and_no_shared_objects() -> None:
     features, truth = planted()
     views = views_on(features, truth, agents=4)
     with pytest.raises(ValueError, match="two shared objects"):
-        gcca(dataclasses.replace(views, levels=views.levels[:, :1]), features)
+        gcca(dataclasses.replace(views, levels=views.levels[:, :1]), features=features[:1])
     with pytest.raises(ValueError, match="0 views"):
-        gcca(dataclasses.replace(views, levels=views.levels[:0]), features)
+        gcca(views.take(slice(0, 0)), features=features[:PROBE])
 
 
 def test_noise_edge_is_the_largest_eigenvalue_that_random_views_have() -> None:

@@ -1,0 +1,207 @@
+"""A library as arrays and as a file: everything it knows, nothing that can run."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from knowledge_graph.files import atomic_write
+from knowledge_graph.history import Event, Round
+from knowledge_graph.views import Unified, Views
+
+if TYPE_CHECKING:
+    from knowledge_graph.library import Library
+
+VERSION = 1
+FORMAT = "dimensional-views library"
+
+ROUND_ARRAYS = ("membership", "mean", "sd", "overlap")
+
+
+def state(library: Library) -> dict[str, NDArray[np.generic]]:
+    """Rounds and names as plain arrays: ``scalars`` (JSON), and ``<round>/<part>/<field>``."""
+    scalars = {
+        "names": library.names,
+        "rounds": [
+            {
+                "number": round_.number,
+                "step": round_.step,
+                "ids": round_.ids,
+                "method": round_.unified.method,
+                "events": [dataclasses.asdict(event) for event in round_.events],
+            }
+            for round_ in library.rounds
+        ],
+    }
+    arrays: dict[str, NDArray[np.generic]] = {}
+    for round_ in library.rounds:
+        for name in ROUND_ARRAYS:
+            arrays[f"{round_.number}/{name}"] = getattr(round_, name)
+        for prefix, part in (("unified", round_.unified), ("views", round_.views)):
+            for field in dataclasses.fields(part):
+                value = getattr(part, field.name)
+                if isinstance(value, np.ndarray):
+                    arrays[f"{round_.number}/{prefix}/{field.name}"] = value
+    # What views do not have is optional; what has got lost is not.
+    return {"scalars": np.array(json.dumps(scalars | {"arrays": sorted(arrays)})), **arrays}
+
+
+def restore(library: Library, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Put into ``library`` what `state` gave of another.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        If something is missing or does not fit.
+    """
+    scalars = json.loads(str(arrays["scalars"]))
+    lost = set(scalars["arrays"]) - set(arrays)
+    if lost:
+        raise KeyError(min(lost))
+    rounds = []
+    for told in scalars["rounds"]:
+        prefix = f"{told['number']}/"
+        parts = {
+            part: {
+                name[len(prefix) + len(part) + 1 :]: array
+                for name, array in arrays.items()
+                if name.startswith(f"{prefix}{part}/")
+            }
+            for part in ("unified", "views")
+        }
+        unified = Unified(method=told["method"], **parts["unified"])
+        views = Views(**parts["views"])
+        round_ = Round(
+            number=int(told["number"]),
+            step=int(told["step"]),
+            ids=tuple(told["ids"]),
+            unified=unified,
+            views=views,
+            events=tuple(Event(**{**event, "parents": tuple(event["parents"])}) for event in told["events"]),
+            **{name: arrays[prefix + name] for name in ROUND_ARRAYS},
+        )
+        _check(round_, library)
+        rounds.append(round_)
+    names = {str(name): int(word) for name, word in scalars["names"].items()}
+    missing = {name for round_ in rounds for name in round_.ids} - set(names)
+    if missing:
+        raise ValueError(f"concepts without a name: {', '.join(sorted(missing))}")
+    library.rounds, library.names = rounds, names
+
+
+def save(library: Library, path: Path | str) -> None:
+    """Write a library to a file (a compressed .npz), whole or not at all."""
+    atomic_write(path, to_bytes(library))
+
+
+def to_bytes(library: Library) -> bytes:
+    """The file that `save` writes. Words are saved with their spelling, so that `load` needs nothing else."""
+    words = {int(w) for round_ in library.rounds for w in np.unique(round_.views.words) if w >= 0}
+    about = {
+        "format": FORMAT,
+        "version": VERSION,
+        "method": library.method,
+        "count": library.count,
+        "feature_names": library.feature_names,
+        "words": {word: library.spell(word) for word in sorted(words | set(library.names.values()))},
+    }
+    arrays: dict[str, Any] = {"about": np.array(json.dumps(about)), "probe": library.probe}
+    if library.features is not None:
+        arrays["features"] = library.features
+    arrays |= {f"state/{name}": array for name, array in state(library).items()}
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def load(path: Path | str, *, spell: Callable[[int], str] | None = None) -> Library:
+    """The library in a file that `save` wrote.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is not a library's, is of another version, or is damaged.
+    """
+    from knowledge_graph.library import Library
+
+    path = Path(path)
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except (ValueError, EOFError, KeyError, OSError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise ValueError(f"{path} is not a library, or damaged ({type(error).__name__}); save it anew") from error
+    try:
+        about = json.loads(str(arrays["about"]))
+        if about["format"] != FORMAT:
+            raise ValueError("it holds something else")
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is not a library; give a file that Library.save wrote") from error
+    if about["version"] != VERSION:
+        raise ValueError(
+            f"{path} is a library of version {about['version']}, but this program reads version {VERSION}; load it "
+            "with the program that wrote it"
+        )
+    try:
+        library = Library(
+            probe=arrays["probe"],
+            features=arrays.get("features"),
+            feature_names=about["feature_names"],
+            spell=spell or _spelling({int(word): str(text) for word, text in about["words"].items()}),
+            method=cast(Any, about["method"]),
+            count=cast(Any, about["count"]),
+        )
+        restore(library, {name[len("state/") :]: array for name, array in arrays.items() if name.startswith("state/")})
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{path} is damaged ({type(error).__name__}: {error}); save it anew") from error
+    return library
+
+
+def _check(round_: Round, library: Library) -> None:
+    """Refuse arrays whose shapes do not belong together."""
+    n, slots, k, p = *round_.views.held.shape, len(round_.ids), len(library.probe)
+    unified = round_.unified
+    d = len(unified.loadings)
+    objects = n if len(round_.sd) else 0
+    for name, array, shape in (
+        ("scores", unified.scores, (p if len(unified.scores) else 0, k)),
+        ("loadings", unified.loadings, (d, k)),
+        ("weights", unified.weights, (len(unified.weights), k)),
+        ("correlation", unified.correlation, (n, slots, k)),
+        ("support", unified.support, (k,)),
+        ("membership", round_.membership, (n, slots)),
+        ("mean", round_.mean, (objects, slots)),
+        ("sd", round_.sd, (objects, slots)),
+        ("overlap", round_.overlap, (objects, slots, slots)),
+    ):
+        if array.shape != shape:
+            raise ValueError(f"{name} of merge {round_.number} has the shape {array.shape}, not {shape}")
+    if k and not -1 <= int(round_.membership.min()) <= int(round_.membership.max()) < k:
+        raise ValueError(f"membership of merge {round_.number} names concepts that there are not")
+
+
+def _spelling(words: Mapping[int, str]) -> Callable[[int], str]:
+    """Words as they were spelled; those that came later by their numbers."""
+    return _Spelling(dict(words))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Spelling:
+    """A function, but one that can be pickled."""
+
+    words: dict[int, str]
+
+    def __call__(self, word: int) -> str:
+        return self.words.get(word, f"w{word}")

@@ -1,0 +1,282 @@
+"""What goes into a merge and what comes out: `Views` of many agents, and the dimensions they share, `Unified`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
+
+NOTHING = -1
+"""No word, no object."""
+
+CHUNK = 1024
+"""Views taken together; bounds the memory for [n, P, S] levels."""
+
+RANK_TOLERANCE = 1e-6
+
+FloatMatrix = NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Views:
+    """What N agents bring to the library, S slots each; nothing in it depends on how the society is built.
+
+    Agents are compared by what they share: the same objects (``levels``), features of the same name (``sensor``,
+    ``loading``, ``structure``, ``phi``), or both. What is not shared is None.
+
+    Attributes
+    ----------
+    agent : int64 [N], stable ids
+    held : bool [N, S], which slots hold a dimension
+    levels : float32 [N, P, S], levels of the P probe objects along each dimension; nan for objects an agent has not
+        seen
+    sensor : int32 [N, m], the features an agent senses, as columns of one list of names; -1 where it senses fewer
+    loading : float32 [N, S, m], what its dimensions weigh: an object's level is the sum of its sensed features times
+        these
+    structure : float32 [N, S, m], the correlation of each sensed feature with each dimension in the agent's own
+        experience (the factor structure)
+    phi : float32 [N, S, S], the correlation of its dimensions with each other in its own experience
+    words : int32 [N, S, W], the words it has for a dimension, -1 where free
+    kind : int8 [N, S], 0 empty, 1 raw, 2 abstract
+    sources : int32 [N, S, E], the objects a dimension comes from, -1 where free: the exemplar of a raw one, those
+        remembered objects on which an abstract one stands most
+    born : int32 [N, S], the step at which it arose
+    score : float32 [N, S], the superiority felt along it
+    """
+
+    agent: NDArray[np.int64]
+    held: NDArray[np.bool_]
+    words: NDArray[np.int32]
+    kind: NDArray[np.int8]
+    sources: NDArray[np.int32]
+    born: NDArray[np.int32]
+    score: NDArray[np.float32]
+    levels: NDArray[np.float32] | None = None
+    sensor: NDArray[np.int32] | None = None
+    loading: NDArray[np.float32] | None = None
+    structure: NDArray[np.float32] | None = None
+    phi: NDArray[np.float32] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        levels: NDArray[np.floating] | None = None,
+        sensor: NDArray[np.integer] | None = None,
+        loading: NDArray[np.floating] | None = None,
+        structure: NDArray[np.floating] | None = None,
+        phi: NDArray[np.floating] | None = None,
+        held: NDArray[np.bool_] | None = None,
+        agent: NDArray[np.integer] | None = None,
+    ) -> Views:
+        """Views of agents about whom nothing else is known: no words, no provenance; agents are numbered from 0."""
+        bearer = levels.swapaxes(1, 2) if levels is not None else loading if loading is not None else structure
+        if bearer is None:
+            raise ValueError("views need levels of shared objects, or loadings on named features; got neither")
+        shape = bearer.shape[:2]
+
+        def single(x: NDArray[np.floating] | None) -> NDArray[np.float32] | None:
+            return None if x is None else np.asarray(x, dtype=np.float32)
+
+        there = np.ones(shape, dtype=bool) if held is None else held
+        return cls(
+            agent=np.arange(shape[0]) if agent is None else np.asarray(agent, dtype=np.int64),
+            held=there,
+            words=np.full((*shape, 1), NOTHING, dtype=np.int32),
+            kind=np.where(there, 2, 0).astype(np.int8),
+            sources=np.full((*shape, 1), NOTHING, dtype=np.int32),
+            born=np.zeros(shape, dtype=np.int32),
+            score=np.full(shape, 0.5, dtype=np.float32),
+            levels=single(levels),
+            sensor=None if sensor is None else np.asarray(sensor, dtype=np.int32),
+            loading=single(loading),
+            structure=single(structure),
+            phi=single(phi),
+        )
+
+    def __post_init__(self) -> None:
+        n, slots = self.held.shape
+        sensed = None if self.sensor is None else self.sensor.shape[-1]
+        probed = None if self.levels is None else self.levels.shape[1]
+        for name, shape in {
+            "agent": (n,),
+            "words": (n, slots, self.words.shape[-1]),
+            "kind": (n, slots),
+            "sources": (n, slots, self.sources.shape[-1]),
+            "born": (n, slots),
+            "score": (n, slots),
+            "levels": (n, probed, slots),
+            "sensor": (n, sensed),
+            "loading": (n, slots, sensed),
+            "structure": (n, slots, sensed),
+            "phi": (n, slots, slots),
+        }.items():
+            array = getattr(self, name)
+            if array is not None and array.shape != shape:
+                raise ValueError(f"{name} has the shape {array.shape}, but these views need {shape}")
+
+    def __len__(self) -> int:
+        return len(self.agent)
+
+    @property
+    def n_slots(self) -> int:
+        """S, the most dimensions that a view can have."""
+        return self.held.shape[1]
+
+    @property
+    def n_objects(self) -> int:
+        """P, the probe objects that agents may share; 0 where they share none."""
+        return 0 if self.levels is None else self.levels.shape[1]
+
+    @property
+    def n_features(self) -> int:
+        """Features sensed by anyone, counted by their largest number; 0 where features have no common names."""
+        return 0 if self.sensor is None or self.sensor.size == 0 else int(self.sensor.max()) + 1
+
+    def take(self, rows: NDArray[np.intp] | slice) -> Views:
+        """The views of some agents."""
+        found: dict[str, Any] = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        chosen: dict[str, Any] = {name: None if array is None else array[rows] for name, array in found.items()}
+        return Views(**chosen)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Unified:
+    """The K dimensions that N views share, however they were found.
+
+    Attributes
+    ----------
+    method : "gcca", "clustering" or "covariance"
+    scores : float64 [P, K], concept scores of the probe objects, mean 0 and variance 1; [0, K] without shared objects
+    weights : float64 [D, K], so that ``features @ weights`` are concept scores of any objects, as the agents see them;
+        [0, K] where features have no common names
+    loadings : float64 [D, K], what concepts look like: the regression of every feature on the concept scores
+    correlation : float32 [N, S, K], of every dimension with every concept (0 in empty slots)
+    support : float64 [K], the mean over views of the share of the concept's variance that a view explains: the share
+        of agents who know it times how reliably they do
+    eigenvalues : float64 [.], what was counted, largest first (eigenvalues, or shares of agents in a cluster)
+    edge : float64 [.], what it had to exceed, place by place
+    """
+
+    method: str
+    scores: FloatMatrix
+    weights: FloatMatrix
+    loadings: FloatMatrix
+    correlation: NDArray[np.float32]
+    support: NDArray[np.float64]
+    eigenvalues: NDArray[np.float64]
+    edge: NDArray[np.float64]
+
+    @property
+    def n_concepts(self) -> int:
+        return self.support.shape[0]
+
+
+def chunks(n: int, size: int = CHUNK) -> Iterator[slice]:
+    """Slices that cover ``range(n)`` in parts of at most ``size``."""
+    for start in range(0, n, size):
+        yield slice(start, min(start + size, n))
+
+
+def standardised(levels: NDArray[np.floating], held: NDArray[np.bool_]) -> tuple[FloatMatrix, FloatMatrix]:
+    """Levels [n, P, S] with mean 0 and norm 1 in each column over the objects seen, and the norms [n, S] they had.
+
+    Unseen objects, empty slots and constant dimensions are 0; the norm of the last two is infinite.
+    """
+    there = ~np.isnan(levels)
+    filled = np.where(there, levels, 0.0).astype(np.float64)
+    count = there.sum(axis=1, keepdims=True)
+    filled -= filled.sum(axis=1, keepdims=True) / np.maximum(count, 1)
+    filled *= there
+    norm = np.sqrt(np.einsum("nps,nps->ns", filled, filled))
+    norm = np.where(held & (norm > RANK_TOLERANCE), norm, np.inf)
+    filled /= norm[:, None, :]
+    return filled, norm
+
+
+def moments(views: Views) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Means, standard deviations [N, S] and correlations [N, S, S] of agents' levels over the objects they have seen.
+
+    Empty, [0, S], where the agents share no objects.
+    """
+    n, slots = 0 if views.levels is None else len(views), views.n_slots
+    mean, sd = np.zeros((n, slots), np.float32), np.zeros((n, slots), np.float32)
+    overlap = np.zeros((n, slots, slots), np.float32)
+    for rows in chunks(n):
+        assert views.levels is not None
+        levels = views.levels[rows]
+        centred, norm = standardised(levels, views.held[rows])
+        count = np.maximum((~np.isnan(levels)).sum(axis=1), 1)
+        mean[rows] = np.where(np.isfinite(norm), np.nansum(levels, axis=1, dtype=np.float64) / count, 0.0)
+        sd[rows] = np.where(np.isfinite(norm), norm / np.sqrt(count), 0.0)
+        overlap[rows] = centred.swapaxes(1, 2) @ centred
+    return mean, sd, overlap
+
+
+def correlations(views: Views, scores: FloatMatrix) -> NDArray[np.float32]:
+    """Correlation [N, S, K] over the objects seen of every dimension with concepts ``scores [P, K]``."""
+    assert views.levels is not None
+    found = np.zeros((len(views), views.n_slots, scores.shape[1]), dtype=np.float32)
+    for rows in chunks(len(views)):
+        levels = views.levels[rows]
+        across = standardised(levels, views.held[rows])[0].swapaxes(1, 2)
+        seen = ~np.isnan(levels).all(axis=2)
+        if seen.all():
+            centred = scores - scores.mean(axis=0)
+            found[rows] = across @ centred / np.sqrt(len(scores))  # scores have variance 1
+        else:
+            # The levels are centred over what an agent has seen, so only the scores' spread there is wanting.
+            count = seen.sum(axis=1)[:, None]
+            mean = seen @ scores / np.maximum(count, 1)
+            spread = np.sqrt(np.maximum(seen @ scores**2 - count * mean**2, 0.0))
+            found[rows] = np.divide(
+                across @ scores, spread[:, None, :], out=np.zeros(found[rows].shape), where=spread[:, None, :] > 1e-9
+            )
+    return found
+
+
+def lifted(views: Views, per_slot: FloatMatrix, rows: slice, n_features: int) -> FloatMatrix:
+    """Sum over ``rows`` of weights per slot [n, S, K], brought to the features that the dimensions weigh: [D, K]."""
+    assert views.sensor is not None
+    assert views.loading is not None
+    brought = views.loading[rows].swapaxes(1, 2).astype(np.float64) @ per_slot
+    total = np.zeros((n_features, per_slot.shape[2]))
+    sensed = views.sensor[rows] >= 0
+    np.add.at(total, views.sensor[rows][sensed], brought[sensed])
+    return total
+
+
+def loadings_of(features: NDArray[np.floating], scores: NDArray[np.floating]) -> FloatMatrix:
+    """Loadings [D, K]: regression of every feature [P, D] on the concept scores [P, K] of the same objects."""
+    return np.asarray(np.linalg.lstsq(scores, features.astype(np.float64), rcond=None)[0].T, dtype=np.float64)
+
+
+def groups_by_objects(views: Views) -> int:
+    """Into how many groups the agents fall that have no object in common; each agent's unseen ones are nan."""
+    if views.levels is None or views.n_objects < 2:
+        return len(views)
+    return _groups(np.asarray(~np.isnan(views.levels).all(axis=2)))
+
+
+def groups_by_features(views: Views) -> int:
+    """Into how many groups the agents fall that sense no feature in common."""
+    if views.sensor is None:
+        return len(views)
+    sensed = np.zeros((len(views), views.n_features), dtype=bool)
+    row, place = np.nonzero(views.sensor >= 0)
+    sensed[row, views.sensor[row, place]] = True
+    return _groups(sensed)
+
+
+def _groups(incidence: NDArray[np.bool_]) -> int:
+    """Connected components of the two-sided graph of agents [N] and things [T] that have an agent."""
+    n, things = incidence.shape
+    row, column = np.nonzero(incidence)
+    graph = csr_array((np.ones(len(row), dtype=np.int8), (row, n + column)), shape=(n + things, n + things))
+    _, part = connected_components(graph, directed=False)
+    return len(np.unique(part[:n]))

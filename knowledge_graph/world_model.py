@@ -1,0 +1,94 @@
+"""The library as a model of the world: what it knows of an object, and what a few levels foretell of the rest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from knowledge_graph.queries import row_of
+from knowledge_graph.views import FloatMatrix
+
+if TYPE_CHECKING:
+    from knowledge_graph.library import Library
+
+
+def reconstruct(library: Library, features: NDArray[np.floating]) -> FloatMatrix:
+    """Objects [M, D] as the library knows them: their concept scores, put back into features.
+
+    What it cannot know, whatever no view contains, is missing from the picture.
+
+    Raises
+    ------
+    ValueError
+        If there are no concepts, the features are not those of the library, or they have no common names.
+    """
+    _check_describes(library)
+    known = library.weights.shape[0]
+    if features.ndim != 2 or features.shape[1] != known:
+        raise ValueError(f"the features are {features.shape}, but this library knows objects of {known} features")
+    return library.transform(features) @ library.loadings.T
+
+
+def levels(library: Library, agent: int, features: NDArray[np.floating]) -> FloatMatrix:
+    """How objects [M, D] stand on an agent's dimensions, [M, S], as these were when merged; 0 in empty slots.
+
+    Raises
+    ------
+    KeyError
+        If the agent's view was not in the last merge.
+    ValueError
+        If features have no common names, or there are others than these.
+    """
+    row = row_of(library, agent)
+    views = library.rounds[-1].views
+    if views.sensor is None or views.loading is None:
+        raise ValueError("this library does not know what dimensions weigh: features have no common names")
+    sensor, there = views.sensor[row], views.sensor[row] >= 0
+    if features.ndim != 2 or features.shape[1] <= sensor.max(initial=-1):
+        raise ValueError(f"the features are {features.shape}, but agent {agent} senses feature {sensor.max()}")
+    return features[:, sensor[there]].astype(np.float64) @ views.loading[row][:, there].T
+
+
+def predict(library: Library, agent: int, levels: NDArray[np.floating]) -> FloatMatrix:
+    """All features [M, D] of objects, foretold from how one agent sees them: its levels [M, S].
+
+    The levels say where the objects stand on the concepts, by the regression of concept scores on levels over the
+    probe; the concepts say what goes with that. So an agent can tell of features that it does not sense.
+
+    Parameters
+    ----------
+    agent : whose view was merged last
+    levels : [M, S], on its own scale and in the directions that its dimensions had when merged (see `levels`); what
+        stands in empty slots has no effect
+
+    Raises
+    ------
+    KeyError
+        If the agent's view was not in the last merge.
+    ValueError
+        If there are no concepts, or agents share no objects, so that nobody knows the scale of levels.
+    """
+    _check_describes(library)
+    row = row_of(library, agent)
+    last = library.rounds[-1]
+    if len(last.sd) == 0:
+        raise ValueError("predicting needs views on shared objects, which tell the scale of an agent's levels")
+    slots = last.views.n_slots
+    if levels.ndim != 2 or levels.shape[1] != slots:
+        raise ValueError(f"the levels are {levels.shape}, but views have {slots} slots: give [objects, {slots}]")
+    varies = last.sd[row] > 0
+    levels, sd = levels[:, varies].astype(np.float64), last.sd[row, varies].astype(np.float64)
+    standard = (levels - last.mean[row, varies]) / sd
+    overlap = last.overlap[row][np.ix_(varies, varies)].astype(np.float64)
+    # pinv: one dimension may repeat others.
+    regression = np.linalg.pinv(overlap, rcond=1e-5, hermitian=True) @ last.unified.correlation[row, varies]
+    return standard @ regression @ library.loadings.T
+
+
+def _check_describes(library: Library) -> None:
+    if len(library) == 0:
+        raise ValueError("this library has no concepts, so it knows nothing of any object")
+    if len(library.loadings) == 0:
+        raise ValueError("this library does not know what its concepts look like: features have no common names")
