@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import struct
-import zlib
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +9,7 @@ from agents.world import World
 from experiments.report_text import esc, number
 from knowledge_graph.concept import Concept
 from knowledge_graph.library import Library
+from knowledge_graph.pictures import data_uri
 
 N_CARDS = 12
 N_FEATURES = 6
@@ -110,7 +107,8 @@ def label_columns(standing: NDArray[np.float64], world: World) -> str:
         marks.append(f'<text x="{x + step / 2}" y="{2 * half + 17}">{esc(_label(world, i))}</text>')
     width, height = step * len(standing), 2 * half + 22
     return (
-        f'<svg class="columns" viewBox="0 0 {width} {height}" role="img" aria-label="mean standing of each label">'
+        f'<svg class="columns" viewBox="0 0 {width} {height}" style="max-width:{min(300, 30 * len(standing))}px" '
+        'role="img" aria-label="mean standing of each label">'
         f'<path d="M0 {half + 2}H{width}" stroke="#c9c5bb"/>{"".join(marks)}</svg>'
     )
 
@@ -119,24 +117,6 @@ def diverging(values: NDArray[np.floating]) -> NDArray[np.uint8]:
     """Pixels [h, w, 3] for values around zero: blue below, orange above, as strong as the largest of them."""
     share = values / max(float(np.abs(values).max()), 1e-12)
     return np.where((share < 0)[..., None], _blend(MIDDLE, LOW, -share), _blend(MIDDLE, HIGH, share))
-
-
-def data_uri(pixels: NDArray[np.uint8]) -> str:
-    """Pixels [h, w, 3] as a PNG image inside the page."""
-    return "data:image/png;base64," + base64.b64encode(png(pixels)).decode()
-
-
-def png(pixels: NDArray[np.uint8]) -> bytes:
-    """Pixels uint8 [h, w, 3] as a PNG file (ISO/IEC 15948: truecolour, no filter)."""
-    height, width, _ = pixels.shape
-    rows = np.concatenate([np.zeros((height, 1), np.uint8), pixels.reshape(height, -1)], axis=1)
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows.tobytes(), 9)) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + body
 
 
 def _blend(start: tuple[int, int, int], end: tuple[int, int, int], share: NDArray[np.floating]) -> NDArray[np.uint8]:

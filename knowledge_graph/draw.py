@@ -351,5 +351,6 @@ def _layout() -> dict[str, Any]:
         "modebar": {"bgcolor": "rgba(255,255,255,0)", "color": HELD, "activecolor": INK},
         "hovermode": "closest",
         "hoverlabel": {"bgcolor": PAPER, "bordercolor": HELD, "align": "left", "font": {"size": 12, "color": INK}},
-        "legend": {"orientation": "h", "x": 0, "y": 0, "yanchor": "top", "font": {"color": MUTED}},
+        # Under the scale of colours, which is as wide as the map on a telephone.
+        "legend": {"orientation": "h", "x": 0, "y": -0.08, "yanchor": "top", "font": {"color": MUTED}},
     }
