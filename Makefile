@@ -5,7 +5,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 OUT    ?= runs/digits
 
-.PHONY: run test check-slow lint format clean
+.PHONY: run test check-slow notebook lint format clean
 
 run: $(VENV)/installed-run  ## live a society on the handwritten digits and write its report (under two minutes)
 	$(BIN)/python -m experiments.run_society --world digits --out $(OUT)
@@ -15,6 +15,9 @@ test: $(VENV)/installed-dev  ## the tests (under ten minutes on two cores)
 
 check-slow: $(VENV)/installed-dev  ## what takes longer
 	$(BIN)/python -m pytest -m slow
+
+notebook: $(VENV)/installed-notebook  ## open the notebook that explores the library of a run
+	$(BIN)/jupyter lab notebooks/explore_library.ipynb
 
 lint: $(VENV)/installed-dev  ## style and types
 	$(BIN)/ruff check .
@@ -37,4 +40,8 @@ $(VENV)/installed-run: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@ $(VENV)/installed-run
+
+$(VENV)/installed-notebook: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[notebook]'
 	touch $@ $(VENV)/installed-run

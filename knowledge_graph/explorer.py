@@ -67,7 +67,7 @@ COLOURS = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Explorer:
-    """An explorer page that Jupyter shows in place, in a frame of ``height`` pixels."""
+    """A page that Jupyter shows in place, in a frame of ``height`` pixels."""
 
     page: str
     title: str
@@ -91,6 +91,31 @@ def show(
 ) -> Explorer:
     """The explorer for a notebook; arguments as for `explorer_page`, and its ``height`` in pixels."""
     page = explorer_page(library, feature_names=feature_names, pictures=pictures, title=title)
+    return Explorer(page=page, title=title, height=height)
+
+
+def framed(figure: go.Figure, *, title: str, height: int = 480) -> Explorer:
+    """A plotly figure for a notebook, in a frame with all that it needs inside; ``height`` in pixels.
+
+    What plotly itself hands to a notebook is drawn by whatever shows the notebook; once exported it is not drawn at
+    all.
+    """
+    config = {"displayModeBar": False, "responsive": True}
+    drawn = figure.to_html(
+        full_html=False, include_plotlyjs=True, config=config, div_id="figure", default_height=f"{height - 20}px"
+    )
+    page = f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{POLICY}">
+<title>{html.escape(title)}</title>
+</head>
+<body>
+{drawn}
+</body>
+</html>
+"""
     return Explorer(page=page, title=title, height=height)
 
 

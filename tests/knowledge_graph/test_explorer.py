@@ -5,6 +5,7 @@ import json
 import re
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 
 from agents.config import SocietyConfig
@@ -12,7 +13,7 @@ from agents.society import Society
 from agents.world import World, digits, planted
 from knowledge_graph import explorer
 from knowledge_graph.draw import links_of
-from knowledge_graph.explorer import N_FEATURES, N_WORDS, explorer_page, show
+from knowledge_graph.explorer import N_FEATURES, N_WORDS, explorer_page, framed, show
 from knowledge_graph.history import Event
 from knowledge_graph.library import Library
 from knowledge_graph.pictures import pictures_of
@@ -183,3 +184,14 @@ def test_a_notebook_is_shown_the_page_in_a_sandboxed_frame(library):
     assert html.unescape(attributes["srcdoc"]) == shown.page == explorer_page(library, title='"Mine" & yours')
     assert html.unescape(attributes["title"]) == '"Mine" & yours'
     assert (attributes["height"], attributes["sandbox"]) == ("500", "allow-scripts")
+
+
+def test_any_figure_can_be_framed_with_all_that_it_needs_and_may_fetch_nothing():
+    figure = go.Figure(go.Scatter(x=[1, 2], y=[3, 4], name="</script><b>"))
+    shown = framed(figure, title='"Mine" & yours', height=300)
+    assert shown == framed(figure, title='"Mine" & yours', height=300)
+    assert shown.page.count("plotly.js v") == 1
+    assert "default-src 'none'" in shown.page
+    assert "</script><b>" not in shown.page
+    assert "<title>&quot;Mine&quot; &amp; yours</title>" in shown.page
+    assert 'height="300"' in shown._repr_html_()
