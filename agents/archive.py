@@ -9,10 +9,10 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from agents.errors import InputError
+from knowledge_graph.files import read_member
 
 DAMAGE = (OSError, ValueError, EOFError, KeyError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error)
 """What the reading of a damaged or foreign archive ends in."""
@@ -50,18 +50,19 @@ def read_arrays(path: Path, wanted: Collection[str] | None = None, *, remedy: st
     names = [name for name in array_names(path, remedy=remedy) if wanted is None or name in wanted]
     arrays: dict[str, NDArray[Any]] = {}
     try:
-        # Pickles stay unread: an archive is data, and reading it must not run anything.
-        with np.load(path, allow_pickle=False) as archive:
+        with zipfile.ZipFile(path) as archive:
+            members = {name.removesuffix(".npy"): name for name in archive.namelist()}
             for name in names:
-                arrays[name] = archive[name]
+                if not members[name].endswith(".npy"):
+                    raise InputError(f"{path}: {name!r} is not an array; {remedy}")
+                arrays[name] = read_member(archive, members[name])
+    except InputError:
+        raise
     except DAMAGE as error:
         where = f"{path}: {names[len(arrays)]!r}" if len(arrays) < len(names) else str(path)
         if isinstance(error, ValueError) and "allow_pickle" in str(error):
             raise InputError(f"{where} holds Python objects, which are never loaded; {remedy}") from error
         raise InputError(f"{where} cannot be read ({first_sentence(error)}); {remedy}") from error
-    for name, array in arrays.items():
-        if not isinstance(array, np.ndarray):  # a member that is no .npy file comes as bytes
-            raise InputError(f"{path}: {name!r} is not an array; {remedy}")
     return arrays
 
 

@@ -87,9 +87,11 @@ class SocietyConfig:
     """Steps from one selection, of dimensions and of agents, to the next."""
     merge_interval: int = 25
     """Steps from one merge of all views into the library to the next."""
+    unify: Literal["gcca", "clustering", "covariance"] = "gcca"
+    """How views are unified: by the spaces they span, dimension by dimension, or by the covariances they imply."""
     concepts: Literal["shared", "common"] = "shared"
     """What the library counts as a concept: every direction that views share beyond chance, or only what several
-    features have in common."""
+    features have in common (for gcca)."""
     library_word: bool = True
     """Whether agents take the library's word (name and direction) for their dimensions at each merge."""
 
@@ -134,6 +136,7 @@ class SocietyConfig:
             ("activation", ("synchronous", "sequential")),
             ("game", ("language", "gesture")),
             ("discovery", ("factor", "pca")),
+            ("unify", ("gcca", "clustering", "covariance")),
             ("concepts", ("shared", "common")),
         ):
             if getattr(self, name) not in choices:

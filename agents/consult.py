@@ -6,48 +6,83 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.communication import spelled, turn_round
-from agents.perception import levels, remembered
+from agents.config import SocietyConfig
+from agents.perception import levels, remembered, sense
 from agents.population import ABSTRACT, NOTHING, Population
 from agents.world import World
 from knowledge_graph.library import Library, Merge
-from knowledge_graph.unify import Count
 from knowledge_graph.views import Views
 
 N_SOURCES = 4
 """Remembered objects that are named as the sources of an abstract dimension."""
 
 
-def new_library(world: World, *, count: Count = "shared") -> Library:
+def new_library(world: World, config: SocietyConfig) -> Library:
     """A library of this world that has not merged anything yet."""
     return Library(
         probe=world.probe,
         features=world.features[world.probe],
         feature_names=world.feature_names,
         spell=spelled,
-        count=count,
+        method=config.unify,
+        count=config.concepts,
     )
 
 
 def views_of(population: Population, world: World, rows: NDArray[np.intp]) -> Views:
-    """The views of ``rows``, as the library takes them: levels on the probe, and where each dimension comes from."""
+    """The views of ``rows``, as the library takes them.
+
+    Levels on the probe, what each dimension weighs and how it went with what was sensed, and where it comes from.
+    """
     shape = (len(rows), len(world.probe), population.n_slots)
     probed = np.empty(shape, dtype=np.float32)
     for start in range(0, len(rows), 256):
         part = rows[start : start + 256]
         objects = np.broadcast_to(world.probe, (len(part), len(world.probe)))
         probed[start : start + 256] = levels(population, world, part, objects)
+    structure, phi = experience_of(population, world, rows)
     return Views(
         agent=population.id[rows],
         held=population.held[rows],
         levels=probed,
         sensor=population.sensor[rows],
         loading=population.loading[rows],
+        structure=structure,
+        phi=phi,
         words=population.words[rows],
         kind=population.kind[rows],
         sources=sources_of(population, world, rows),
         born=population.born[rows],
         score=population.score[rows],
     )
+
+
+def experience_of(
+    population: Population, world: World, rows: NDArray[np.intp]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Correlations of dimensions with sensed features [n, S, m] and with each other [n, S, S], over what is remembered.
+
+    0 for what never varied in an agent's experience, and in empty slots.
+    """
+    structure = np.zeros((len(rows), population.n_slots, population.n_sensors), dtype=np.float32)
+    phi = np.zeros((len(rows), population.n_slots, population.n_slots), dtype=np.float32)
+    for start in range(0, len(rows), 256):
+        part = rows[start : start + 256]
+        objects, there = remembered(population, part)
+        sensed = _standardised(sense(world.features, objects, population.sensor[part]), there)
+        felt = _standardised(levels(population, world, part, objects), there).swapaxes(1, 2)
+        structure[start : start + 256] = felt @ sensed
+        phi[start : start + 256] = felt @ felt.swapaxes(1, 2)
+    return structure, phi
+
+
+def _standardised(columns: NDArray[np.float32], there: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Columns [n, R, c] with mean 0 and norm 1 over the places that are ``there [n, R]``; 0 where they do not vary."""
+    found = np.where(there[:, :, None], columns, 0.0).astype(np.float64)
+    count = np.maximum(there.sum(axis=1), 1)[:, None, None]
+    found = np.where(there[:, :, None], found - found.sum(axis=1, keepdims=True) / count, 0.0)
+    norm = np.linalg.norm(found, axis=1, keepdims=True)
+    return np.divide(found, norm, out=np.zeros_like(found), where=norm > 1e-5 * np.sqrt(count))
 
 
 def sources_of(population: Population, world: World, rows: NDArray[np.intp]) -> NDArray[np.int32]:

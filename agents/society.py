@@ -67,7 +67,7 @@ class Society(mesa.Model):  # type: ignore[misc]
         self.world, self.config, self.seed = world, config, seed
         self.edges = None if graph is None else edges_of(graph, config.agents)
         self.population: Population = found(world, config, self.rng)
-        self.library: Library = new_library(world, count=config.concepts)
+        self.library: Library = new_library(world, config)
         self.counters = Counters(next_id=config.agents)
         self.ledger = Ledger()
         self.deaths: list[tuple[int, Deaths]] = []

@@ -222,7 +222,7 @@ def unlived(society: Society) -> dict[str, float | None]:
 
     Many random looks at a world span much of it already: only what exceeds this comes from living.
     """
-    library = new_library(society.world, count=society.config.concepts)
+    library = new_library(society.world, society.config)
     _take_in(library, society)
     return map_quality(library, society.world)
 

@@ -14,8 +14,17 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from knowledge_graph.covariance import check_named, features_scored, known_by_members, positive_peak, scored
-from knowledge_graph.views import FloatMatrix, Unified, Views, chunks, loadings_of, moments, standardised
+from knowledge_graph.covariance import check_named, known_by_members, positive_peak, scored
+from knowledge_graph.views import (
+    FloatMatrix,
+    Unified,
+    Views,
+    chunks,
+    features_known,
+    loadings_of,
+    moments,
+    standardised,
+)
 
 By = Literal["objects", "features"]
 Linkage = Literal["average", "single"]
@@ -27,8 +36,8 @@ CLOSER = 4
 """Members of a cluster are at least so many times as alike as chance makes two dimensions."""
 
 TAIL, BEYOND = 10, 5.0
-"""The strengths of chance clusters fall off exponentially, as the strongest 10 tell; a concept stands beyond all but
-e^-5 = .7% of the strongest that chance makes."""
+"""The strengths of chance clusters fall off exponentially, at a rate that the strongest 10 tell: all but e^-5 of the
+strongest that chance makes are less than so many of their mean excesses beyond."""
 
 
 def clustering(views: Views, *, features: NDArray[np.floating] | None = None, by: By | None = None) -> Unified:
@@ -38,7 +47,9 @@ def clustering(views: Views, *, features: NDArray[np.floating] | None = None, by
     Where to cut the tree, and which of its clusters count, is told by chance: the same views, but every agent has
     mixed up which object (or which feature) is which. Dimensions are then 1 - a apart on average; clusters join while
     they are nearer than (1 - a)^4, and one is a concept if it is stronger than the strongest that chance makes. The
-    strength of a cluster is the leading eigenvalue of its members' similarities, and the eigenvector tells the signs.
+    strength of a cluster is the leading eigenvalue of its members' similarities, times the share of their mean that
+    stronger concepts leave unexplained: some agents agree on a mixture of two factors that others tell apart. The
+    eigenvector tells the signs.
 
     Cost, for n dimensions: n^2 P (or n^2 D) operations for the similarities, some 10 n^2 for the linkage, 4 n^2 bytes;
     the time once more for chance.
@@ -64,7 +75,7 @@ def clustering(views: Views, *, features: NDArray[np.floating] | None = None, by
     by = by or ("objects" if views.n_objects >= 2 else "features")
     clusters = clusters_of(views, by=by)
     named = views.sensor is not None and views.loading is not None
-    n_features = features_scored(views, features) if named else 0
+    n_features = features_known(views, features) if named else 0
     k = clusters.n_concepts
     row, slot, sign = clusters.row, clusters.slot, clusters.sign
 
@@ -112,7 +123,7 @@ class Clusters:
     ----------
     concept : int [n], the cluster of each, -1 for one of none that counts
     sign : float64 [n], -1 where a dimension runs against its cluster, 0 for one of none
-    strengths : float64 [.], of all clusters there are, largest first
+    strengths : float64 [.], of all clusters there are, beyond what stronger ones explain, largest first
     edge : what the strength of a concept had to exceed
     """
 
@@ -128,8 +139,12 @@ class Clusters:
         return int(self.concept.max(initial=-1)) + 1
 
 
-def clusters_of(views: Views, *, by: By, linkage: Linkage = "average", seed: int = 0) -> Clusters:
-    """The clusters of the dimensions of ``views`` that are more than chance; ``seed`` is that of chance."""
+def clusters_of(views: Views, *, by: By, linkage: Linkage = "average", apart: bool = True, seed: int = 0) -> Clusters:
+    """The clusters of the dimensions of ``views`` that are more than chance; ``seed`` is that of chance.
+
+    ``apart``: whether dimensions of one agent are kept apart. Single linkage, and the lack of this rule, are there to
+    be warned of: together they make one cluster of everything, by chains of neighbours.
+    """
     if by == "features":
         check_named(views, "clustering")
     elif views.levels is None or len(views) == 0 or views.n_objects < 2:
@@ -143,15 +158,18 @@ def clusters_of(views: Views, *, by: By, linkage: Linkage = "average", seed: int
             f"there are {len(row)} dimensions, but clustering compares at most {MOST} with each other; take a sample "
             "of the views, or another method"
         )
+    agent = row if apart else np.arange(len(row))
     mixed = _directions(views, by, row, slot, np.random.default_rng(seed))
-    distance, alike = _distances(mixed, row)
+    distance, alike = _distances(mixed, agent)
     cut = (1.0 - alike) ** CLOSER
     chance = _strengths(mixed, linked(distance, cut=cut, linkage=linkage))[0]
     del distance, mixed
-    edge = _beyond(chance)
+    # The strengths of small clusters come in steps of a member: one more than chance is told to bring.
+    edge = _beyond(chance) + 1.0 - cut
     directions = _directions(views, by, row, slot)
-    label = linked(_distances(directions, row)[0], cut=cut, linkage=linkage)
+    label = linked(_distances(directions, agent)[0], cut=cut, linkage=linkage)
     strength, sign = _strengths(directions, label)
+    strength = _unexplained(directions, label, strength, sign, edge)
     order = np.argsort(-strength, kind="stable")
     number = np.full(len(order), -1)
     counted = order[strength[order] > edge]
@@ -306,8 +324,35 @@ def _strengths(
     return strength, sign
 
 
+def _unexplained(
+    directions: NDArray[np.float32],
+    label: NDArray[np.intp],
+    strength: NDArray[np.float64],
+    sign: NDArray[np.float64],
+    edge: float,
+) -> NDArray[np.float64]:
+    """Strengths [clusters] less what the concepts, from the strongest on, explain of the mean of weaker clusters."""
+    left = strength.copy()
+    space = directions.shape[1]
+    basis = np.zeros((space, 0))
+    for number in np.argsort(-strength, kind="stable"):
+        if strength[number] <= edge:
+            break
+        part = label == number
+        mean = sign[part] @ directions[part].astype(np.float64)
+        mean /= np.linalg.norm(mean)
+        beyond = mean - basis @ (basis.T @ mean)
+        share = float(beyond @ beyond)
+        # As many directions explain by chance a share of their own (adjusted R^2).
+        free = max(space - basis.shape[1], 1) / space
+        left[number] *= min(share / free, 1.0)
+        if left[number] > edge:
+            basis = np.column_stack([basis, beyond / np.sqrt(share)])
+    return left
+
+
 def _beyond(chance: NDArray[np.float64]) -> float:
-    """What the strongest of clusters like ``chance`` exceeds with a probability of .7%."""
+    """What the strongest of clusters like ``chance`` hardly ever exceeds."""
     if len(chance) == 0:
         return 1.0
     top = np.sort(chance)[::-1][:TAIL]

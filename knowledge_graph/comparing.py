@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from knowledge_graph.history import matched
+from knowledge_graph.history import by_loadings, matched
 from knowledge_graph.measures import congruence
 
 if TYPE_CHECKING:
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 MIN_COMMON = 10
 """Probe objects that two libraries need to have in common to be compared by them."""
+
+SAME = 0.99
+"""Median correlation from which a feature of the same numbers is one of the same objects: a run scales features by its
+own training objects."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,14 +86,14 @@ class Difference:
 def diff(here: Library, there: Library) -> Difference:
     """What changed from ``there`` (before) to ``here``.
 
-    Concepts are compared by their scores: of this library's probe objects, where features have the same names in
-    both (the other library scores them by its weights); else of the probe objects that both have. Without either, by
-    their loadings.
+    Concepts are compared by their scores: of the probe objects of both, where features have the same names (each
+    library scores them by its weights); else of those probe objects that both have. Without either, by their loadings.
 
     Raises
     ------
     ValueError
-        If there is nothing to compare them by.
+        If there is nothing to compare them by, or the libraries are of different worlds: their objects have different
+        features, or objects of the same number look different.
     """
     if not len(here) or not len(there):
         return Difference(kept=(), new=here.ids, gone=there.ids)
@@ -119,18 +123,47 @@ def diff(here: Library, there: Library) -> Difference:
 
 def _similarity(here: Library, there: Library) -> NDArray[np.float64]:
     """Correlations [K here, K there] of concepts."""
-    named = here.weights.shape[0] == there.weights.shape[0] > 0 and here.feature_names == there.feature_names
-    if named and here.features is not None:
-        return _correlation(here.transform(here.features), there.transform(here.features))
-    _, mine, theirs = np.intersect1d(here.probe, there.probe, return_indices=True)
-    if len(mine) >= MIN_COMMON and here.unified is not None and there.unified is not None:
-        return _correlation(here.unified.scores[mine], there.unified.scores[theirs])
-    if named:
-        return congruence(here.loadings, there.loadings)
+    common, mine, theirs = np.intersect1d(here.probe, there.probe, return_indices=True)
+    features = [library.features for library in (here, there) if library.features is not None]
+    names = _feature_names(here), _feature_names(there)
+    named = all(a == b for a, b in zip(*names, strict=False))  # who has no table of features may know fewer
+    if len(features) == 2 and names[0] != names[1]:
+        raise ValueError(
+            "these libraries cannot be compared: their objects have different features "
+            f"({features[0].shape[1]} and {features[1].shape[1]} of them), so they are of different worlds"
+        )
+    if len(features) == 2 and len(common) >= MIN_COMMON and not _same(features[0][mine], features[1][theirs]):
+        raise ValueError(
+            f"these libraries cannot be compared: the {len(common)} probe objects that are in both by their numbers "
+            "look different in each, so they are of different worlds"
+        )
+    if features and named and len(here.weights) == len(there.weights) == features[0].shape[1]:
+        # Of all the objects that either knows, so that it does not matter which is asked.
+        objects = np.concatenate([one - one.mean(axis=0) for one in features])
+        return _correlation(here.transform(objects), there.transform(objects))
+    if here.unified is not None and there.unified is not None and len(common) >= MIN_COMMON:
+        scores = here.unified.scores, there.unified.scores
+        if len(scores[0]) and len(scores[1]):
+            return _correlation(scores[0][mine], scores[1][theirs])
+    if named and len(here.loadings) and len(there.loadings):
+        return by_loadings(here.loadings, there.loadings)
     raise ValueError(
-        f"these libraries cannot be compared: their features have different names, and their probes only {len(mine)} "
-        f"objects in common (at least {MIN_COMMON} are needed)"
+        "these libraries cannot be compared: their features do not have the same names, and their probes only "
+        f"{len(common)} objects in common (at least {MIN_COMMON} are needed)"
     )
+
+
+def _feature_names(library: Library) -> list[str]:
+    """The names of all features of a library, also of one that has to be content with their numbers."""
+    known = len(library.loadings) if library.features is None else library.features.shape[1]
+    return [library.feature_name(i) for i in range(known)]
+
+
+def _same(a: NDArray[np.floating], b: NDArray[np.floating]) -> bool:
+    """Whether two tables of features are of the same objects, though perhaps not on the same scale."""
+    varies = (a.std(axis=0) > 0) & (b.std(axis=0) > 0)
+    r = np.diag(_correlation(a[:, varies].astype(np.float64), b[:, varies].astype(np.float64)))
+    return not len(r) or float(np.median(r)) > SAME
 
 
 def _correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:

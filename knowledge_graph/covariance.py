@@ -12,12 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowledge_graph.rotation import varimax
-from knowledge_graph.views import FloatMatrix, Unified, Views, chunks, correlations, moments
+from knowledge_graph.views import (
+    RANK_TOLERANCE,
+    FloatMatrix,
+    Unified,
+    Views,
+    chunks,
+    correlations,
+    features_known,
+    moments,
+)
 
 NULL_DRAWS = 4
 """Societies whose members agree by chance alone, for the number of concepts to be compared with."""
 
-MARGIN = 3.0
+MARGIN = 4.0
 """Standard deviations by which an eigenvalue has to exceed the mean of those of chance."""
 
 REPEATED = 1e-4
@@ -45,8 +54,8 @@ def covariance(views: Views, *, features: NDArray[np.floating] | None = None) ->
     are taken away is compared with chance again, until nothing is left; or else a strong first factor, whose share
     chance spreads over all places, would hide weak ones.
 
-    Cost: N m^2 S operations for a mean; one for the views and one for each draw of chance, and that twice or three
-    times; D^3 for each round of completion. D^2 + N S m numbers.
+    Cost: N m^2 S operations for a mean; one for each of four draws of chance, and that twice or three times, some
+    times more where pairs are missing; D^3 for each round of completion. D^2 + N S m numbers.
 
     Parameters
     ----------
@@ -65,7 +74,7 @@ def covariance(views: Views, *, features: NDArray[np.floating] | None = None) ->
         finite; or if the features of the objects do not fit the views.
     """
     check_named(views, "covariance")
-    n_features = features_scored(views, features)
+    n_features = features_known(views, features)
     loadings, values, edge = _shared(views, n_features)
     loadings, _ = varimax(loadings, tolerance=1e-10)
     # The strongest first, and a sign that does not depend on how anybody's dimensions are turned.
@@ -102,20 +111,6 @@ def check_named(views: Views, method: str) -> None:
             )
         if not np.isfinite(array).all():
             raise ValueError(f"the views' {name} has values that are not finite; give 0 where a slot is empty")
-
-
-def features_scored(views: Views, features: NDArray[np.floating] | None) -> int:
-    """D, the features there are; ValueError if ``features [P, D]`` are not those of the views' probe objects."""
-    if features is None:
-        return views.n_features
-    if features.ndim != 2 or features.shape[1] < views.n_features:
-        raise ValueError(
-            f"the features are {features.shape}, but the views sense features up to number {views.n_features - 1}: "
-            f"give [objects, {views.n_features}] or more"
-        )
-    if views.levels is not None and len(features) != views.n_objects:
-        raise ValueError(f"there are features of {len(features)} objects, but levels of {views.n_objects}")
-    return features.shape[1]
 
 
 def positive_peak(columns: FloatMatrix) -> FloatMatrix:
@@ -179,30 +174,49 @@ def _held_only(overlap: NDArray[np.floating], held: NDArray[np.bool_]) -> FloatM
 
 
 def _shared(views: Views, n_features: int) -> tuple[FloatMatrix, NDArray[np.float64], NDArray[np.float64]]:
-    """Unrotated loadings [D, K]; and what was counted, and what it had to exceed [D], in the last round that counted.
+    """Unrotated loadings [D, K]; and what was counted, and what it had to exceed, place by place [D].
 
-    Place k of those is eigenvalue k of what is left of the mean covariance beside the concepts found before.
+    Those are eigenvalues of what is left of the mean covariance beside the concepts found before, and of chance.
     """
     foretold = _foretold(views)
     told, together = _mean_covariance(views, foretold, np.zeros((n_features, n_features)))
-    k, loadings, left = 0, np.zeros((n_features, 0)), told
-    counted, edge = np.zeros(n_features), np.zeros(n_features)
-    while True:
+    known = together > 0
+    looks: dict[int, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
+
+    def looked_at(k: int) -> tuple[int, FloatMatrix]:
+        """How many dimensions more than chance are left beside the ``k`` strongest, and the loadings of those."""
+        loadings = _completed(told, known, k)
         fit = loadings @ loadings.T
-        if k:
-            left = np.where(together > 0, told - fit, 0.0)
-        values = np.linalg.eigvalsh(left)[::-1]
+        values = np.linalg.eigvalsh(np.where(known, told - fit, 0.0))[::-1]
         drawn = [
             np.linalg.eigvalsh(_mean_covariance(views, foretold, fit, np.random.default_rng([seed, k]))[0])[::-1]
             for seed in range(NULL_DRAWS)
         ]
-        exceeded = np.mean(drawn, axis=0) + MARGIN * np.std(drawn, axis=0, ddof=1)
-        more = int(np.cumprod(values > exceeded).sum())
-        counted[k:], edge[k:] = values[: n_features - k], exceeded[: n_features - k]
-        if more == 0 or k == n_features:
-            return loadings, counted, edge
-        k = min(k + more, n_features)
-        loadings = _completed(told, together > 0, k)
+        # Of one view alone, or of views that repeat each other, chance makes the same but for rounding.
+        exceeded = np.mean(drawn, axis=0) * (1.0 + RANK_TOLERANCE) + MARGIN * np.std(drawn, axis=0, ddof=1)
+        exceeded = np.maximum(exceeded, RANK_TOLERANCE)
+        looks[k] = values[: n_features - k], exceeded[: n_features - k]
+        return int(np.cumprod(values > exceeded)[: n_features - k].sum()), loadings
+
+    fewest, k = 0, 0
+    more, loadings = looked_at(0)
+    while more:
+        fewest, k = k, k + more
+        more, loadings = looked_at(k)
+    # Pairs that nobody senses together leave holes, and a matrix with holes has more eigenvalues than a whole one: look
+    # whether fewer dimensions, whose fit fills the holes, leave as little.
+    step = 1
+    while not known.all() and k - fewest > 1:
+        tried = max(k - step, fewest + 1)
+        more, fewer = looked_at(tried)
+        if more:
+            fewest, step = tried, 1
+        else:
+            k, loadings, step = tried, fewer, 2 * step
+    counted, edge = np.zeros(n_features), np.zeros(n_features)
+    for place in sorted(place for place in looks if place <= k):
+        counted[place:], edge[place:] = looks[place]
+    return loadings, counted, edge
 
 
 def _foretold(views: Views) -> NDArray[np.float32]:
@@ -245,7 +259,7 @@ def _mean_covariance(
 
 
 def _completed(told: FloatMatrix, known: NDArray[np.bool_], k: int) -> FloatMatrix:
-    """Loadings [D, k], unrotated, of the matrix of rank ``k`` nearest to what is known of ``told [D, D]``."""
+    """Loadings [D, k], unrotated, of the matrix of at most rank ``k`` nearest to what is known of ``told [D, D]``."""
     filled = told
     for _ in range(MAX_ROUNDS):
         values, vectors = np.linalg.eigh(filled)
@@ -255,4 +269,4 @@ def _completed(told: FloatMatrix, known: NDArray[np.bool_], k: int) -> FloatMatr
         before, filled = filled, np.where(known, told, loadings @ loadings.T)
         if np.linalg.norm(filled - before) <= COMPLETED * np.linalg.norm(filled):
             break
-    return loadings
+    return loadings[:, np.square(loadings).sum(axis=0) > RANK_TOLERANCE]

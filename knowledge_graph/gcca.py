@@ -22,6 +22,7 @@ from knowledge_graph.views import (
     Views,
     chunks,
     correlations,
+    features_known,
     lifted,
     loadings_of,
     standardised,
@@ -29,6 +30,9 @@ from knowledge_graph.views import (
 
 NULL_DRAWS = 2
 """Worlds without anything in common that the number of concepts is compared with, where no formula tells."""
+
+LIMIT = 1.0
+"""Standard errors by which a loading is drawn towards experience at most."""
 
 Levels = Callable[[Views, slice], NDArray[np.floating]]
 """Levels [n, P, S] of some of the views."""
@@ -47,19 +51,21 @@ def gcca(views: Views, *, features: NDArray[np.floating] | None = None, count: s
     ----------
     views : of N agents, with levels on P objects
     features : [P, D], the same objects as anyone may look at them; without them, concepts look like what their
-        members weigh
+        members weigh. Where views have structure and phi, what agents know of their features from all that they have
+        seen is taken into account as well (see `shrunken`)
     count : "shared", "common": see `knowledge_graph.unify.unify`
 
     Raises
     ------
     ValueError
-        If there is no view, or fewer than two objects; or if common factors are to be counted and it is not known
-        what the dimensions weigh.
+        If there is no view, or fewer than two objects; if the features are not those of the objects; or if common
+        factors are to be counted and it is not known what the dimensions weigh.
     """
     if views.levels is None or len(views) == 0 or views.n_objects < 2:
         raise ValueError(
             f"unifying needs views on at least two shared objects, not {len(views)} views on {views.n_objects}"
         )
+    features_known(views, features)
     n_objects = views.n_objects
     mean = _mean_projection(views)
     whole = bool((mean.seen == len(views)).all())
@@ -97,6 +103,9 @@ def gcca(views: Views, *, features: NDArray[np.floating] | None = None, count: s
     loadings = weights
     if features is not None:
         loadings = loadings_of(features, features @ weights if n_features else scores)
+        if views.sensor is not None and views.structure is not None and views.phi is not None:
+            experience, known = loadings_in_experience(views, scores, features.shape[1])
+            loadings = shrunken(loadings, experience, known=known, n_objects=n_objects)
     _, rotation = varimax(loadings if len(loadings) else scores, tolerance=1e-10)
     scores, weights, loadings = scores @ rotation, weights @ rotation, loadings @ rotation
     explained = np.einsum("pk,pq,qk->k", scores, mean.projection, scores)
@@ -115,6 +124,48 @@ def gcca(views: Views, *, features: NDArray[np.floating] | None = None, count: s
         eigenvalues=values,
         edge=edge,
     )
+
+
+def loadings_in_experience(views: Views, scores: FloatMatrix, n_features: int) -> tuple[FloatMatrix, NDArray[np.bool_]]:
+    """What the agents' own experience says of how features [D] go with concepts [K], and which features it knows [D].
+
+    The mean over the agents who sense a feature of what their dimensions foretell of it and of the concept,
+    structure' phi^-1 r. A view of a few dimensions foretells a part of either, so that this is too small by a factor
+    for each concept.
+    """
+    assert views.sensor is not None
+    assert views.structure is not None
+    assert views.phi is not None
+    correlation = correlations(views, scores)
+    total, count = np.zeros((n_features, scores.shape[1])), np.zeros(n_features)
+    for rows in chunks(len(views)):
+        held = views.held[rows]
+        phi = np.where(held[:, :, None] & held[:, None, :], views.phi[rows], 0.0).astype(np.float64)
+        r = np.linalg.pinv(phi, rcond=1e-5, hermitian=True) @ correlation[rows]
+        told = np.where(held[:, :, None], views.structure[rows], 0.0).swapaxes(1, 2) @ r
+        sensed = views.sensor[rows] >= 0
+        np.add.at(total, views.sensor[rows][sensed], told[sensed])
+        np.add.at(count, views.sensor[rows][sensed], 1)
+    return total / np.maximum(count, 1)[:, None], count > 0
+
+
+def shrunken(
+    loadings: FloatMatrix, experience: FloatMatrix, *, known: NDArray[np.bool_], n_objects: int
+) -> FloatMatrix:
+    """Loadings [D, K] over the probe, drawn towards what agents know from all the objects that they have seen.
+
+    Empirical Bayes: a loading found by regression on P objects has the sampling variance (1 - communality) / P; the
+    prior is the ``experience``, scaled to them concept by concept, with the spread that is left beyond sampling. No
+    loading moves by more than a standard error (limited translation, Efron & Morris 1972), so that where experience
+    misleads it does little harm. Features that nobody senses (not ``known``) keep what the probe says.
+    """
+    error = (1.0 - np.minimum((loadings**2).sum(axis=1), 0.95))[:, None] / n_objects
+    size = np.maximum((experience[known] ** 2).sum(axis=0), 1e-12)
+    prior = experience * ((loadings[known] * experience[known]).sum(axis=0) / size)
+    spread = np.maximum(((loadings - prior)[known] ** 2).mean(axis=0) - error[known].mean(), 1e-9)
+    trust = np.where(known[:, None], spread / (spread + error), 1.0)
+    limit = LIMIT * np.sqrt(error)
+    return loadings + np.clip((1.0 - trust) * (prior - loadings), -limit, limit)
 
 
 def noise_edge(rank: float, dimension: int, n_views: int) -> float:

@@ -9,22 +9,19 @@ import numpy as np
 
 from knowledge_graph.concept import Concept
 from knowledge_graph.measures import congruence
-from knowledge_graph.queries import KIND_NAMES
+from knowledge_graph.queries import KIND_NAMES, RELATED
 
 if TYPE_CHECKING:
     from knowledge_graph.library import Library
-
-RELATED = 0.2
-"""|congruence| of loadings from which two concepts are drawn as related."""
 
 
 def graph_of(library: Library) -> nx.MultiDiGraph:
     """The map as of the last merge.
 
-    Nodes carry ``type``; edges carry ``type``: dimension -merged_into-> concept (sign, r, objects, round),
-    dimension -held_by-> agent, concept -named-> word (count), concept -exemplified_by-> object (end),
-    dimension -derived_from-> object (what it comes from), concept -derived_from-> concept (what it has split off
-    from), concept -related-> concept (congruence).
+    Nodes carry ``type``; edges carry ``type``: dimension -merged_into-> concept (sign, r, round, and over how many
+    objects that was seen), dimension -held_by-> agent, concept -named-> word (count), concept -exemplified_by-> object
+    (end), dimension -derived_from-> object (what it comes from), concept -derived_from-> concept (what it has split
+    off from), concept -related-> concept (congruence).
     """
     graph = nx.MultiDiGraph(step=library.step, rounds=len(library.rounds))
     for concept in library.concepts():
@@ -62,10 +59,11 @@ def _draw_dimensions(graph: nx.MultiDiGraph, library: Library) -> None:
     if last is None:
         return
     views = last.views
+    for number in views.agent.tolist():
+        graph.add_node(f"a:{number}", type="agent", agent=number)
     for row, slot in zip(*np.nonzero(views.held), strict=True):
         agent = f"a:{views.agent[row]}"
         node = f"d:{views.agent[row]}.{slot}"
-        graph.add_node(agent, type="agent", agent=int(views.agent[row]))
         graph.add_node(
             node,
             type="dimension",
@@ -89,7 +87,7 @@ def _draw_dimensions(graph: nx.MultiDiGraph, library: Library) -> None:
                 type="merged_into",
                 sign=1 if r >= 0 else -1,
                 r=round(abs(r), 6),
-                objects=len(library.probe),
+                objects=int(last.seen[row]) if len(last.seen) else 0,
                 round=last.number,
             )
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from knowledge_graph.measures import congruence
 from knowledge_graph.views import FloatMatrix, Unified, Views
 
 RECOGNISED = 0.5
@@ -48,10 +49,11 @@ class Round:
     number, step : the merge's number, from 1, and the step of the society
     ids : of the K concepts, in the order of the columns of ``unified``
     unified : the concepts themselves
-    views : what was merged, without the levels of the probe objects
+    views : what was merged, without levels, structure and phi, which were needed for unifying alone
     membership : int32 [N, S], the concept (by place in ``ids``) that each dimension is a form of, -1 for none
-    mean, sd : float32 [N, S], of the levels over the probe objects; empty [0, S] without shared objects
-    overlap : float32 [N, S, S], the correlations of an agent's dimensions over the probe objects; empty without
+    seen : int32 [N], how many of the probe objects each agent has seen; none without shared objects
+    mean, sd : float32 [N, S], of the levels over these; empty [0, S] without shared objects
+    overlap : float32 [N, S, S], the correlations of an agent's dimensions over these; empty without
     events : what happened at this merge
     """
 
@@ -61,6 +63,7 @@ class Round:
     unified: Unified
     views: Views
     membership: NDArray[np.int32]
+    seen: NDArray[np.int32]
     mean: NDArray[np.float32]
     sd: NDArray[np.float32]
     overlap: NDArray[np.float32]
@@ -145,8 +148,7 @@ def matched(r: NDArray[np.float64]) -> list[tuple[int, int]]:
 def similarity(a: Unified, b: Unified) -> FloatMatrix:
     """How alike [J, K] the concepts of two merges are.
 
-    The correlation of their scores; where one has none, Tucker's congruence of their loadings (a feature that only one
-    of them knows has loading 0 in the other).
+    The correlation of their scores; where one has none, the congruence of their loadings.
 
     Raises
     ------
@@ -156,15 +158,19 @@ def similarity(a: Unified, b: Unified) -> FloatMatrix:
     if len(a.scores) and len(b.scores):
         return a.scores.T @ b.scores / len(a.scores)
     if len(a.loadings) and len(b.loadings):
-        both = min(len(a.loadings), len(b.loadings))
-        norms = (np.maximum(np.linalg.norm(x.loadings, axis=0), 1e-300) for x in (a, b))
-        return a.loadings[:both].T @ b.loadings[:both] / np.outer(*norms)
+        return by_loadings(a.loadings, b.loadings)
     if a.n_concepts and b.n_concepts:
         raise ValueError(
-            "these views cannot be merged with the earlier ones: one of the merges knows shared objects only, the other "
-            "named features only, so nothing says which concept is which"
+            "these views cannot be merged with the earlier ones: one of the merges knows shared objects only, the "
+            "other named features only, so nothing says which concept is which"
         )
     return np.zeros((a.n_concepts, b.n_concepts))
+
+
+def by_loadings(a: FloatMatrix, b: FloatMatrix) -> FloatMatrix:
+    """Tucker's congruence [J, K] of loadings [D, J] and [E, K]; features that one does not know load 0 there."""
+    known = max(len(a), len(b))
+    return congruence(*(np.pad(x, ((0, known - len(x)), (0, 0))) for x in (a, b)))
 
 
 def alive(events: Iterable[Event]) -> set[str]:

@@ -4,8 +4,8 @@
 stays recognisable. All that a library knows is its list of `rounds`, one per merge and never changed afterwards, and
 the names it gave; so that `Library.at` is any earlier library.
 
-What can be asked of it is in `queries`, `graph`, `comparing`, `world_model` and `storage`; the methods here are how one
-gets there.
+What can be asked of it is in `queries`, `tables`, `graph`, `comparing`, `world_model` and `storage`; the methods here
+are how one gets there.
 """
 
 from __future__ import annotations
@@ -19,12 +19,21 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
-from knowledge_graph import comparing, graph, queries, storage, world_model
+from knowledge_graph import comparing, graph, queries, storage, tables, world_model
 from knowledge_graph.concept import Concept, at_membership, concepts_of, members, word_counts
-from knowledge_graph.history import Event, Round, arranged, number_of, recognise, since
-from knowledge_graph.measures import congruence, metric_of
+from knowledge_graph.history import Event, Round, arranged, number_of, recognise, similarity, since
+from knowledge_graph.measures import metric_of
 from knowledge_graph.unify import Count, Method, unify
-from knowledge_graph.views import NOTHING, FloatMatrix, Unified, Views, correlations, moments
+from knowledge_graph.views import (
+    NOTHING,
+    FloatMatrix,
+    Unified,
+    Views,
+    check_sound,
+    correlations,
+    moments,
+    objects_seen,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,6 +81,8 @@ class Library:
         count: Count = "shared",
     ) -> None:
         self.probe = np.asarray(probe, dtype=np.int64)
+        if self.probe.ndim != 1 or len(np.unique(self.probe)) < len(self.probe):
+            raise ValueError("probe is a list of numbers of objects, each of which may be in it once")
         if features is not None and (features.ndim != 2 or len(features) != len(self.probe)):
             raise ValueError(
                 f"features are {features.shape}, but there are {len(self.probe)} probe objects to describe"
@@ -104,14 +115,18 @@ class Library:
         Raises
         ------
         ValueError
-            If the views cannot be unified, or are on other objects than the probe.
+            If the views cannot be unified, are not sound, or are of other objects or features than the library.
         """
-        if views.levels is not None and views.n_objects != len(self.probe):
+        check_sound(views)
+        self._check_probe(views)
+        named = self.features.shape[1:] if self.features is not None else (len(self.feature_names or ()),)
+        if named != (0,) and views.n_features > named[0]:
             raise ValueError(
-                f"the views are on {views.n_objects} objects, but the probe of this library has {len(self.probe)}"
+                f"the views sense features up to number {views.n_features - 1}, but this library knows {named[0]} of "
+                "them"
             )
         number = len(self.rounds) + 1
-        step = number if step is None else step
+        step = number if step is None else int(step)
         unified = unify(views, features=self.features, method=self.method, count=self.count)
         present, gone = self._alike(unified)
         found = recognise(present, gone, unified=unified, step=step, round_=number)
@@ -119,8 +134,8 @@ class Library:
         unified = arranged(unified, order, found.sign[order])
         ids = tuple(found.ids[k] for k in order)
         membership = members(unified.correlation)
-        if n_words is None:
-            n_words = max(int(views.words.max(initial=NOTHING)), *self.names.values(), NOTHING) + 1
+        least = max(int(views.words.max(initial=NOTHING)), *self.names.values(), NOTHING) + 1
+        n_words = least if n_words is None else max(int(n_words), least)
         n_words = self._name(ids, word_counts(views.words, membership, len(ids)), n_words)
         mean, sd, overlap = moments(views)
         self.rounds.append(
@@ -129,8 +144,9 @@ class Library:
                 step=step,
                 ids=ids,
                 unified=unified,
-                views=dataclasses.replace(views, levels=None),
+                views=dataclasses.replace(views, levels=None, structure=None, phi=None),
                 membership=membership,
+                seen=objects_seen(views),
                 mean=mean,
                 sd=sd,
                 overlap=overlap,
@@ -151,6 +167,7 @@ class Library:
             raise ValueError("the library has not merged any views yet, so it has nothing to tell")
         if views.levels is None:
             raise ValueError("the library compares dimensions by their levels on its probe, which these views lack")
+        self._check_probe(views)
         return self._answer(correlations(views, self.unified.scores), n_words)
 
     # -- what there is ------------------------------------------------------------------------------------------
@@ -180,7 +197,7 @@ class Library:
 
     @property
     def views(self) -> Views | None:
-        """What was merged last, without levels."""
+        """What was merged last, without what was needed for unifying alone."""
         return self.rounds[-1].views if self.rounds else None
 
     @property
@@ -245,9 +262,9 @@ class Library:
         """How two things hang together: a shortest way through the graph."""
         return queries.path(self, a, b)
 
-    def to_pandas(self, table: queries.Table = "concepts") -> pd.DataFrame:
+    def to_pandas(self, table: tables.Table = "concepts") -> pd.DataFrame:
         """A table of "concepts", "dimensions", "agents", "words" or "events"."""
-        return queries.to_pandas(self, table)
+        return tables.to_pandas(self, table)
 
     def graph(self) -> nx.MultiDiGraph:
         """The map as a networkx graph, see `knowledge_graph.graph.graph_of`."""
@@ -260,7 +277,7 @@ class Library:
         n = len(self.rounds)
         end = round_ if round_ >= 0 else n + 1 + round_
         if not 0 <= end <= n:
-            raise KeyError(f"there is no round {round_}; this library has the rounds 0 to {n}")
+            raise queries.NotInLibraryError(f"there is no round {round_}; this library has the rounds 0 to {n}")
         earlier = Library(
             probe=self.probe,
             features=self.features,
@@ -325,18 +342,22 @@ class Library:
 
     # -- inside -------------------------------------------------------------------------------------------------
 
+    def _check_probe(self, views: Views) -> None:
+        if views.levels is not None and views.n_objects != len(self.probe):
+            raise ValueError(
+                f"the views are on {views.n_objects} objects, but the probe of this library has {len(self.probe)}"
+            )
+
     def _alike(self, unified: Unified) -> tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.float64]]]:
         """Correlations [K] of the new concepts with each present one, and with the last state of each that has gone."""
         latest = {name: (round_, k) for round_ in self.rounds for k, name in enumerate(round_.ids)}
+        wanted = {round_.number: round_ for round_, _ in latest.values()}
+        alike = {number: similarity(unified, round_.unified) for number, round_ in wanted.items()}
         present: dict[str, NDArray[np.float64]] = {}
         gone: dict[str, NDArray[np.float64]] = {}
         for name in sorted(latest, key=number_of):
             round_, k = latest[name]
-            if len(unified.scores):
-                r = unified.scores.T @ round_.unified.scores[:, k] / len(unified.scores)
-            else:
-                r = congruence(unified.loadings, round_.unified.loadings[:, [k]])[:, 0]
-            (present if round_ is self.last else gone)[name] = r
+            (present if round_ is self.last else gone)[name] = alike[round_.number][:, k]
         return present, gone
 
     def _name(self, ids: Sequence[str], counts: list[dict[int, int]], n_words: int) -> int:

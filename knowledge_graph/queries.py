@@ -10,25 +10,24 @@ import dataclasses
 import difflib
 import itertools
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
 import networkx as nx
 import numpy as np
 
-from knowledge_graph.concept import at_membership
 from knowledge_graph.history import Event
+from knowledge_graph.measures import congruence
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from knowledge_graph.library import Library
-
-Table = Literal["concepts", "dimensions", "agents", "words", "events"]
 
 KIND_NAMES = {0: "empty", 1: "raw", 2: "abstract"}
 
 UNDERSTOOD = 0.3
 """|correlation| between dimensions of two agents, as far as the library can tell, from which one translates another."""
+
+RELATED = 0.2
+"""|congruence| of loadings from which two concepts are related."""
 
 N_FEATURES = 5
 
@@ -178,23 +177,26 @@ def concept_id(library: Library, name: str) -> str:
             return concept
     if name in library.names:
         raise NotInLibraryError(
-            f"concept {name} is no longer in the library (see its history); {_nearest(name, library.ids)}"
+            f"concept {name} is no longer in the library (see its history); {nearest(name, library.ids)}"
         )
     known = [*library.ids, *(library.spell(library.names[concept]) for concept in library.ids)]
-    raise NotInLibraryError(f"no concept {name!r}; {_nearest(name, known)}")
+    raise NotInLibraryError(f"no concept {name!r}; {nearest(name, known)}")
 
 
 def row_of(library: Library, agent: int) -> int:
     """The row of an agent in the views merged last."""
     ids = np.zeros(0, dtype=np.int64) if library.views is None else library.views.agent
-    found = np.flatnonzero(ids == agent)
-    if len(found) == 0:
-        near = ids[np.argsort(np.abs(ids - agent), kind="stable")[:3]].tolist()
-        raise NotInLibraryError(
-            f"no agent {agent} in the views merged last; "
-            + (f"the nearest are {_listed(sorted(near))}" if near else "nothing has been merged yet")
-        )
-    return int(found[0])
+    if isinstance(agent, np.integer):
+        agent = int(agent)
+    if isinstance(agent, int) and len(ids):
+        found = np.flatnonzero(ids == agent)
+        if len(found):
+            return int(found[0])
+        near = sorted(ids.tolist(), key=lambda one: abs(one - agent))[:3]
+        suggested = f"the nearest are {_listed(sorted(near))}" if len(near) > 1 else f"there is only {near[0]}"
+    else:
+        suggested = nearest(agent, map(str, ids.tolist()))
+    raise NotInLibraryError(f"no agent {agent!r} in the views merged last; {suggested}")
 
 
 def agent(library: Library, agent: int) -> list[Meaning]:
@@ -206,20 +208,22 @@ def agent(library: Library, agent: int) -> list[Meaning]:
 
 def meaning(library: Library, agent_: int, word: str | int) -> list[Meaning]:
     """What an agent means by a word (as text, or by its number): its dimensions of that name, the closest first."""
-    said = library.spell(word) if isinstance(word, int) else word
+    # Words are numbered from 0; what a speller would make of other numbers is nobody's word.
+    said = library.spell(int(word)) if isinstance(word, int | np.integer) and word >= 0 else str(word)
     own = agent(library, agent_)
     found = [one for one in own if said in one.words]
     if not found:
         known = sorted({word for one in own for word in one.words})
-        raise NotInLibraryError(f"agent {agent_} has no word {said!r}; {_nearest(said, known)}")
+        raise NotInLibraryError(f"agent {agent_} has no word {said!r}; {nearest(said, known)}")
     return sorted(found, key=lambda one: -abs(one.r))
 
 
 def translate(library: Library, agent_: int, dimension: int | str, other: int) -> Translation:
     """Which dimension of ``other`` says the same as a dimension of ``agent_``, given by its slot or a word for it.
 
-    Two dimensions correlate, as far as the library can tell, by sum over concepts of the products of their
-    correlations with each (concepts being uncorrelated).
+    Two dimensions r, s [K] (their correlations with the concepts) correlate, as far as the library can tell, by
+    r' C^-1 s, where C are the concepts' correlations with each other: none after GCCA or covariance, some after
+    clustering.
     """
     row = row_of(library, agent_)
     if isinstance(dimension, str):
@@ -227,11 +231,15 @@ def translate(library: Library, agent_: int, dimension: int | str, other: int) -
     else:
         held = [one.slot for one in agent(library, agent_)]
         if dimension not in held:
-            raise NotInLibraryError(f"agent {agent_} has no dimension {dimension}; it has {_listed(held) or 'none'}")
-        of = _meaning(library, row, dimension)
+            raise NotInLibraryError(f"agent {agent_} has no dimension {dimension!r}; it has {_listed(held) or 'none'}")
+        of = _meaning(library, row, int(dimension))
     last = library.rounds[-1]
     there = row_of(library, other)
-    alike = last.unified.correlation[there].astype(np.float64) @ last.unified.correlation[row, of.slot]
+    r, s = (last.unified.correlation[at].astype(np.float64) for at in ((row, of.slot), there))
+    scores = last.unified.scores
+    if len(scores):
+        r = np.linalg.pinv(scores.T @ scores / len(scores), rcond=1e-5, hermitian=True) @ r
+    alike = s @ r
     slot = int(np.abs(alike).argmax())
     if abs(alike[slot]) < UNDERSTOOD or not last.views.held[there, slot]:
         return Translation(of=of, to_agent=other, slot=None, r=0.0, concept=None, words=())
@@ -257,10 +265,8 @@ def explain(library: Library, name: str) -> Explanation:
     for member in found:
         for obj in member.sources:
             objects[obj] = objects.get(obj, 0) + 1
-    related = []
-    for _, target, data in library.graph().edges(concept.id, data=True):
-        if data["type"] == "related":
-            related.append((target, data["congruence"]))
+    alike = congruence(library.loadings, library.loadings[:, [k]])[:, 0]
+    related = [(library.ids[j], float(r)) for j, r in enumerate(alike) if j != k and abs(r) >= RELATED]
     return Explanation(
         concept=concept.id,
         name=library.spell(concept.word),
@@ -299,45 +305,6 @@ def path(library: Library, a: str | int, b: str | int) -> Path:
     return Path(start=start, end=end, steps=tuple(steps))
 
 
-def to_pandas(library: Library, table: Table = "concepts") -> pd.DataFrame:
-    """A table of the library as of its last merge ("events": of all its history)."""
-    import pandas as pd
-
-    if table == "concepts":
-        columns = ["concept", "name", "support", "members", "agents", "words", "since"]
-        rows = [
-            [c.id, library.spell(c.word), c.support, c.members, len(set(c.holder.tolist())), len(c.words), c.since]
-            for c in library.concepts()
-        ]
-        return pd.DataFrame(rows, columns=columns).set_index("concept")
-    if table == "events":
-        names = [field.name for field in dataclasses.fields(Event)]
-        return pd.DataFrame([[getattr(e, name) for name in names] for e in library.history], columns=names)
-    if table not in get_args(Table):
-        raise NotInLibraryError(f"no table {table!r}; {_nearest(table, get_args(Table))}")
-    dimensions = _dimensions(library)
-    if table == "dimensions":
-        return dimensions
-    if table == "agents":
-        by = dimensions.groupby("agent")
-        return pd.DataFrame(
-            {
-                "dimensions": by.size(),
-                "concepts": by["concept"].nunique(),
-                "abstract": by["kind"].agg(lambda kind: int((kind == "abstract").sum())),
-                "superiority": by["superiority"].mean(),
-            }
-        )
-    said = dimensions.explode("words").dropna(subset="words")
-    by = said.groupby("words")
-    found = pd.DataFrame(
-        {"dimensions": by.size(), "agents": by["agent"].nunique(), "concepts": by["concept"].nunique()}
-    )
-    name_of = {library.spell(library.names[concept]): concept for concept in library.ids}
-    found["names"] = [name_of.get(word) for word in found.index]
-    return found.sort_values(["dimensions", "agents"], ascending=False, kind="stable").rename_axis("word")
-
-
 def told(event: Event) -> str:
     """An event as a sentence."""
     parents = [name for name in event.parents if name != event.concept]
@@ -348,35 +315,6 @@ def told(event: Event) -> str:
         "merge": f"{_listed(parents)} merges into {event.concept}",
         "retirement": f"{event.concept} retires",
     }[event.kind]
-
-
-def _dimensions(library: Library) -> pd.DataFrame:
-    import pandas as pd
-
-    columns = [field.name for field in dataclasses.fields(Meaning)]
-    if library.views is None:
-        return pd.DataFrame(columns=columns)
-    views, membership = library.views, library.membership
-    row, slot = np.nonzero(views.held)
-    r = at_membership(library.rounds[-1].unified.correlation, membership)[row, slot]
-    ids = np.array([*library.ids, None], dtype=object)  # the last is of no concept, -1
-    names = np.array([*(library.spell(library.names[name]) for name in library.ids), None], dtype=object)
-    k = membership[row, slot]
-    return pd.DataFrame(
-        {
-            "agent": views.agent[row],
-            "slot": slot,
-            "kind": [KIND_NAMES[kind] for kind in views.kind[row, slot].tolist()],
-            "words": [tuple(library.spell(w) for w in words if w >= 0) for words in views.words[row, slot].tolist()],
-            "concept": ids[k],
-            "name": names[k],
-            "r": r.astype(np.float64),
-            "superiority": views.score[row, slot].astype(np.float64),
-            "born": views.born[row, slot],
-            "sources": [tuple(o for o in objects if o >= 0) for objects in views.sources[row, slot].tolist()],
-        },
-        columns=columns,
-    )
 
 
 def _meaning(library: Library, row: int, slot: int) -> Meaning:
@@ -398,25 +336,25 @@ def _meaning(library: Library, row: int, slot: int) -> Meaning:
 
 
 def _node(library: Library, graph: nx.MultiDiGraph, name: str | int) -> str:
-    if isinstance(name, int):
+    if isinstance(name, int | np.integer):
         row_of(library, name)
         return f"a:{name}"
     for node in (name, f"w:{name}"):
         if node in graph:
             return node
-    raise NotInLibraryError(f"nothing in the library is called {name!r}; {_nearest(name, graph.nodes)}")
+    raise NotInLibraryError(f"nothing in the library is called {name!r}; {nearest(name, graph.nodes)}")
 
 
 def _length(source: str, target: str, edges: dict[int, dict[str, object]]) -> float:
-    return 1.25 if all(edge["type"] in ("derived_from", "exemplified_by") for edge in edges.values()) else 1.0
+    return 1.25 if source.startswith("o:") or target.startswith("o:") else 1.0
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
-    known = list(known)
-    if not known:
+def nearest(name: object, known: Iterable[str]) -> str:
+    """Which of the ``known`` a name is most like, as the end of a sentence."""
+    near = difflib.get_close_matches(str(name), list(known), n=3, cutoff=0.0)
+    if not near:
         return "there are none yet"
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.0)
-    return f"the nearest are {_listed(near)}" if len(near) > 1 else f"the nearest is {_listed(near)}"
+    return f"the nearest are {_listed(near)}" if len(near) > 1 else f"there is only {near[0]}"
 
 
 def _listed(things: Iterable[object]) -> str:

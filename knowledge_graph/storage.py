@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import lzma
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from knowledge_graph.files import atomic_write
+from knowledge_graph.files import atomic_write, read_member
 from knowledge_graph.history import Event, Round
 from knowledge_graph.views import Unified, Views
 
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
 VERSION = 1
 FORMAT = "dimensional-views library"
 
-ROUND_ARRAYS = ("membership", "mean", "sd", "overlap")
+DAMAGE = (ValueError, EOFError, LookupError, OSError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
+"""What reading a damaged archive ends in."""
+
+ROUND_ARRAYS = ("membership", "seen", "mean", "sd", "overlap")
 
 
 def state(library: Library) -> dict[str, NDArray[np.generic]]:
@@ -111,6 +115,7 @@ def to_bytes(library: Library) -> bytes:
         "version": VERSION,
         "method": library.method,
         "count": library.count,
+        "features": library.features is not None,
         "feature_names": library.feature_names,
         "words": {word: library.spell(word) for word in sorted(words | set(library.names.values()))},
     }
@@ -128,33 +133,34 @@ def load(path: Path | str, *, spell: Callable[[int], str] | None = None) -> Libr
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such file.
+    OSError
+        If there is no such file, or it cannot be read.
     ValueError
         If it is not a library's, is of another version, or is damaged.
     """
     from knowledge_graph.library import Library
 
     path = Path(path)
+    data = path.read_bytes()
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (ValueError, EOFError, KeyError, OSError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
+        arrays = _arrays(data)
+    except DAMAGE as error:
         raise ValueError(f"{path} is not a library, or damaged ({type(error).__name__}); save it anew") from error
     try:
         about = json.loads(str(arrays["about"]))
         if about["format"] != FORMAT:
             raise ValueError("it holds something else")
+        version = about["version"]
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is not a library; give a file that Library.save wrote") from error
-    if about["version"] != VERSION:
+    if version != VERSION:
         raise ValueError(
-            f"{path} is a library of version {about['version']}, but this program reads version {VERSION}; load it "
+            f"{path} is a library of version {version}, but this program reads version {VERSION}; load it "
             "with the program that wrote it"
         )
     try:
+        if about["features"] != ("features" in arrays):
+            raise KeyError("features")
         library = Library(
             probe=arrays["probe"],
             features=arrays.get("features"),
@@ -164,9 +170,15 @@ def load(path: Path | str, *, spell: Callable[[int], str] | None = None) -> Libr
             count=cast(Any, about["count"]),
         )
         restore(library, {name[len("state/") :]: array for name, array in arrays.items() if name.startswith("state/")})
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{path} is damaged ({type(error).__name__}: {error}); save it anew") from error
     return library
+
+
+def _arrays(data: bytes) -> dict[str, NDArray[Any]]:
+    """The arrays of an .npz file."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return {name.removesuffix(".npy"): read_member(archive, name) for name in archive.namelist()}
 
 
 def _check(round_: Round, library: Library) -> None:
@@ -181,7 +193,10 @@ def _check(round_: Round, library: Library) -> None:
         ("weights", unified.weights, (len(unified.weights), k)),
         ("correlation", unified.correlation, (n, slots, k)),
         ("support", unified.support, (k,)),
+        ("eigenvalues", unified.eigenvalues, (unified.eigenvalues.size,)),
+        ("edge", unified.edge, (unified.edge.size,)),
         ("membership", round_.membership, (n, slots)),
+        ("seen", round_.seen, (objects,)),
         ("mean", round_.mean, (objects, slots)),
         ("sd", round_.sd, (objects, slots)),
         ("overlap", round_.overlap, (objects, slots, slots)),

@@ -65,10 +65,10 @@ def unify(
     if chosen == "covariance":
         _check_connected(groups_by_features(views), "feature")
         return covariance(views, features=features)
-    if shares_features(views):
-        _check_connected(groups_by_features(views), "feature")
-    else:
+    if shares_objects(views):
         _check_connected(groups_by_objects(views), "object")
+    else:
+        _check_connected(groups_by_features(views), "feature")
     return clustering(views, features=features)
 
 
@@ -79,13 +79,13 @@ def shares_objects(views: Views) -> bool:
 
 def shares_features(views: Views) -> bool:
     """Whether the agents' features have common names, and are known to go with their dimensions."""
-    return views.sensor is not None and views.structure is not None and views.phi is not None
+    return all(part is not None for part in (views.sensor, views.loading, views.structure, views.phi))
 
 
 def _chosen(views: Views, method: Method) -> str:
     needs = {
         "gcca": (shares_objects(views), "levels of at least two shared objects"),
-        "covariance": (shares_features(views), "named features: sensor, structure and phi"),
+        "covariance": (shares_features(views), "named features: sensor, loading, structure and phi"),
         "clustering": (shares_objects(views) or shares_features(views), "levels of shared objects, or named features"),
     }
     if method == "auto":
@@ -93,7 +93,7 @@ def _chosen(views: Views, method: Method) -> str:
         if found is None:
             raise ValueError(
                 "these views cannot be unified: the agents share neither objects (levels of at least two) nor named "
-                "features (sensor, structure and phi), so nothing says which dimensions are alike"
+                "features (sensor, loading, structure and phi), so nothing says which dimensions are alike"
             )
         return found
     if method not in needs:

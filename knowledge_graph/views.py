@@ -75,10 +75,14 @@ class Views:
         agent: NDArray[np.integer] | None = None,
     ) -> Views:
         """Views of agents about whom nothing else is known: no words, no provenance; agents are numbered from 0."""
-        bearer = levels.swapaxes(1, 2) if levels is not None else loading if loading is not None else structure
+        bearer = levels if levels is not None else loading if loading is not None else structure
         if bearer is None:
             raise ValueError("views need levels of shared objects, or loadings on named features; got neither")
-        shape = bearer.shape[:2]
+        if bearer.ndim != 3:
+            raise ValueError(
+                f"views are tables of three sides (agents, slots, and objects or features), not {bearer.shape}"
+            )
+        shape = (bearer.shape[0], bearer.shape[2]) if levels is not None else bearer.shape[:2]
 
         def single(x: NDArray[np.floating] | None) -> NDArray[np.float32] | None:
             return None if x is None else np.asarray(x, dtype=np.float32)
@@ -100,6 +104,12 @@ class Views:
         )
 
     def __post_init__(self) -> None:
+        if self.held.ndim != 2:
+            raise ValueError(f"held has the shape {self.held.shape}, but views need [agents, slots]")
+        if self.levels is not None and self.levels.ndim != 3:
+            raise ValueError(f"levels have the shape {self.levels.shape}, but views need [agents, objects, slots]")
+        if self.sensor is None and (self.loading is not None or self.structure is not None):
+            raise ValueError("loading and structure are of sensed features, so views that have them need sensor, too")
         n, slots = self.held.shape
         sensed = None if self.sensor is None else self.sensor.shape[-1]
         probed = None if self.levels is None else self.levels.shape[1]
@@ -145,6 +155,31 @@ class Views:
         return Views(**chosen)
 
 
+def check_sound(views: Views) -> None:
+    """Refuse views that no library can keep.
+
+    Raises
+    ------
+    ValueError
+        If two agents have one number, a dimension that is held is neither raw nor abstract, or a number is not finite.
+    """
+    number, times = np.unique(views.agent, return_counts=True)
+    if (times > 1).any():
+        raise ValueError(
+            f"there are {times.max()} views of agent {number[times.argmax()]}, but each agent has only one"
+        )
+    kinds = views.kind[views.held]
+    if not np.isin(kinds, (1, 2)).all():
+        wrong = kinds[~np.isin(kinds, (1, 2))][0]
+        raise ValueError(f"a dimension is of the kind {wrong}, but those held are 1 (raw) or 2 (abstract)")
+    if views.levels is not None and np.isinf(views.levels).any():
+        raise ValueError("levels are infinite; give numbers, and nan for objects that an agent has not seen")
+    for name in ("loading", "structure", "phi"):
+        array = getattr(views, name)
+        if array is not None and not np.isfinite(array).all():
+            raise ValueError(f"{name} has values that are not finite; give numbers, and 0 in empty slots")
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Unified:
     """The K dimensions that N views share, however they were found.
@@ -155,11 +190,12 @@ class Unified:
     scores : float64 [P, K], concept scores of the probe objects, mean 0 and variance 1; [0, K] without shared objects
     weights : float64 [D, K], so that ``features @ weights`` are concept scores of any objects, as the agents see them;
         [0, K] where features have no common names
-    loadings : float64 [D, K], what concepts look like: the regression of every feature on the concept scores
+    loadings : float64 [D, K], what concepts look like: how every feature goes with them, over the probe objects or
+        in the agents' own experience
     correlation : float32 [N, S, K], of every dimension with every concept (0 in empty slots)
     support : float64 [K], the mean over views of the share of the concept's variance that a view explains: the share
         of agents who know it times how reliably they do
-    eigenvalues : float64 [.], what was counted, largest first (eigenvalues, or shares of agents in a cluster)
+    eigenvalues : float64 [.], what was counted, largest first (eigenvalues, or strengths of clusters)
     edge : float64 [.], what it had to exceed, place by place
     """
 
@@ -218,6 +254,13 @@ def moments(views: Views) -> tuple[NDArray[np.float32], NDArray[np.float32], NDA
     return mean, sd, overlap
 
 
+def objects_seen(views: Views) -> NDArray[np.int32]:
+    """How many of the shared objects each agent has seen, [N]; [0] where the agents share no objects."""
+    if views.levels is None:
+        return np.zeros(0, dtype=np.int32)
+    return (~np.isnan(views.levels).all(axis=2)).sum(axis=1, dtype=np.int32)
+
+
 def correlations(views: Views, scores: FloatMatrix) -> NDArray[np.float32]:
     """Correlation [N, S, K] over the objects seen of every dimension with concepts ``scores [P, K]``."""
     assert views.levels is not None
@@ -251,6 +294,20 @@ def lifted(views: Views, per_slot: FloatMatrix, rows: slice, n_features: int) ->
     return total
 
 
+def features_known(views: Views, features: NDArray[np.floating] | None) -> int:
+    """D, the features there are; ValueError if ``features [P, D]`` are not those of the views' probe objects."""
+    if features is None:
+        return views.n_features
+    if features.ndim != 2 or features.shape[1] < views.n_features:
+        raise ValueError(
+            f"the features are {features.shape}, but the views sense features up to number {views.n_features - 1}: "
+            f"give [objects, {views.n_features}] or more"
+        )
+    if views.levels is not None and len(features) != views.n_objects:
+        raise ValueError(f"there are features of {len(features)} objects, but levels of {views.n_objects}")
+    return features.shape[1]
+
+
 def loadings_of(features: NDArray[np.floating], scores: NDArray[np.floating]) -> FloatMatrix:
     """Loadings [D, K]: regression of every feature [P, D] on the concept scores [P, K] of the same objects."""
     return np.asarray(np.linalg.lstsq(scores, features.astype(np.float64), rcond=None)[0].T, dtype=np.float64)
@@ -274,9 +331,9 @@ def groups_by_features(views: Views) -> int:
 
 
 def _groups(incidence: NDArray[np.bool_]) -> int:
-    """Connected components of the two-sided graph of agents [N] and things [T] that have an agent."""
+    """Connected components of the two-sided graph of agents [N] and things [T]; agents without a thing are in none."""
     n, things = incidence.shape
     row, column = np.nonzero(incidence)
     graph = csr_array((np.ones(len(row), dtype=np.int8), (row, n + column)), shape=(n + things, n + things))
     _, part = connected_components(graph, directed=False)
-    return len(np.unique(part[:n]))
+    return len(np.unique(part[:n][incidence.any(axis=1)]))

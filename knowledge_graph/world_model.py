@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from knowledge_graph.queries import row_of
-from knowledge_graph.views import FloatMatrix
+from knowledge_graph.views import FloatMatrix, loadings_of
 
 if TYPE_CHECKING:
     from knowledge_graph.library import Library
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 def reconstruct(library: Library, features: NDArray[np.floating]) -> FloatMatrix:
     """Objects [M, D] as the library knows them: their concept scores, put back into features.
 
-    What it cannot know, whatever no view contains, is missing from the picture.
+    By the regression of features on concept scores over the probe. What the library cannot know, whatever no view
+    contains, is missing from the picture.
 
     Raises
     ------
@@ -26,9 +28,12 @@ def reconstruct(library: Library, features: NDArray[np.floating]) -> FloatMatrix
     """
     _check_describes(library)
     known = library.weights.shape[0]
+    if known == 0:
+        raise ValueError("reconstructing needs views that tell what their dimensions weigh, to score objects by")
     if features.ndim != 2 or features.shape[1] != known:
         raise ValueError(f"the features are {features.shape}, but this library knows objects of {known} features")
-    return library.transform(features) @ library.loadings.T
+    picture = _picture(library)
+    return picture.features + (library.transform(features) - picture.scores) @ picture.loadings.T
 
 
 def levels(library: Library, agent: int, features: NDArray[np.floating]) -> FloatMatrix:
@@ -48,7 +53,8 @@ def levels(library: Library, agent: int, features: NDArray[np.floating]) -> Floa
     sensor, there = views.sensor[row], views.sensor[row] >= 0
     if features.ndim != 2 or features.shape[1] <= sensor.max(initial=-1):
         raise ValueError(f"the features are {features.shape}, but agent {agent} senses feature {sensor.max()}")
-    return features[:, sensor[there]].astype(np.float64) @ views.loading[row][:, there].T
+    weights = np.where(views.held[row][:, None], views.loading[row], 0.0)[:, there]
+    return features[:, sensor[there]].astype(np.float64) @ weights.T
 
 
 def predict(library: Library, agent: int, levels: NDArray[np.floating]) -> FloatMatrix:
@@ -84,7 +90,32 @@ def predict(library: Library, agent: int, levels: NDArray[np.floating]) -> Float
     overlap = last.overlap[row][np.ix_(varies, varies)].astype(np.float64)
     # pinv: one dimension may repeat others.
     regression = np.linalg.pinv(overlap, rcond=1e-5, hermitian=True) @ last.unified.correlation[row, varies]
-    return standard @ regression @ library.loadings.T
+    picture = _picture(library)
+    return picture.features + standard @ regression @ picture.loadings.T
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Picture:
+    """Features of an object from its concept scores s: ``features [D] + loadings [D, K] @ (s - scores [K])``."""
+
+    features: FloatMatrix
+    scores: FloatMatrix
+    loadings: FloatMatrix
+
+
+def _picture(library: Library) -> _Picture:
+    """The regression of the probe objects' features on their concept scores; where nobody knows them, the loadings.
+
+    Not always the same: loadings may tell how a feature goes with each concept by itself, and concepts with each other.
+    """
+    if library.features is None or library.unified is None:
+        return _Picture(
+            features=np.zeros(len(library.loadings)), scores=np.zeros(len(library)), loadings=library.loadings
+        )
+    features = library.features.astype(np.float64)
+    scores = library.transform(features) if len(library.weights) else library.unified.scores
+    middle, mean = features.mean(axis=0), scores.mean(axis=0)
+    return _Picture(features=middle, scores=mean, loadings=loadings_of(features - middle, scores - mean))
 
 
 def _check_describes(library: Library) -> None:

@@ -263,18 +263,44 @@ def views_of(agents: list[ReferenceAgent], world: World, config: SocietyConfig) 
         for slot in agent.held:
             known = agent.dimension(slot).words
             words[row, slot, : len(known)] = known
+    experience = [experience_of(agent, world, config.dimensions) for agent in agents]
     return Views(
         agent=np.array([agent.id for agent in agents]),
         held=in_slots(lambda d: True, False).astype(bool),
         levels=np.array([agent.levels(world, world.probe.tolist()) for agent in agents]),
         sensor=np.array([agent.sensor for agent in agents], dtype=np.int32),
         loading=np.array([agent.loadings for agent in agents]),
+        structure=np.array([structure for structure, _ in experience], dtype=np.float32),
+        phi=np.array([phi for _, phi in experience], dtype=np.float32),
         words=words,
         kind=in_slots(lambda d: d.kind, EMPTY).astype(np.int8),
         sources=np.array([sources_of(agent, world, config.dimensions) for agent in agents], dtype=np.int32),
         born=in_slots(lambda d: d.born, NOTHING).astype(np.int32),
         score=in_slots(lambda d: float(d.score), 0.0).astype(np.float32),
     )
+
+
+def experience_of(agent: ReferenceAgent, world: World, slots: int) -> tuple[Vector, Vector]:
+    """Correlations of its dimensions with what it senses [S, m], and with each other [S, S], in its memory."""
+    structure, phi = np.zeros((slots, len(agent.sensor))), np.zeros((slots, slots))
+    objects = sorted(set(agent.seen))
+    if not objects:
+        return structure, phi
+    felt = agent.levels(world, objects).astype(np.float64)
+    sensed = world.features[np.ix_(np.array(objects), np.array(agent.sensor))].astype(np.float64)
+    for slot in agent.held:
+        for place in range(len(agent.sensor)):
+            structure[slot, place] = correlation(felt[:, slot], sensed[:, place])
+        for other in agent.held:
+            phi[slot, other] = correlation(felt[:, slot], felt[:, other])
+    return structure, phi
+
+
+def correlation(a: Vector, b: Vector) -> float:
+    """Of two columns; 0 where one does not vary."""
+    if min(a.std(), b.std()) <= 1e-5:
+        return 0.0
+    return float(((a - a.mean()) * (b - b.mean())).mean() / (a.std() * b.std()))
 
 
 def sources_of(agent: ReferenceAgent, world: World, slots: int) -> list[list[int]]:

@@ -59,6 +59,7 @@ FLAGS: dict[str, tuple[dict[str, Any] | list[str], Says]] = {
     "an unknown activation": ({"activation": "x"}, ("--activation is 'x'", "synchronous or sequential")),
     "an unknown game": ({"game": "chess"}, ("--game is 'chess'", "language or gesture")),
     "an unknown discovery": ({"discovery": "ica"}, ("--discovery is 'ica'", "factor or pca")),
+    "an unknown way of unifying": ({"unify": "magic"}, ("--unify is 'magic'", "gcca, clustering or covariance")),
     "an unknown way of counting concepts": ({"concepts": "all"}, ("--concepts is 'all'", "shared or common")),
     "more candidates than objects": ({"candidates": 91}, ("candidates is 91", "at most 90", "objects of world")),
     "no candidates": ({"candidates": 0}, ("candidates is 0", "at least 1")),

@@ -112,7 +112,8 @@ def test_events_are_told_of_a_concept_and_of_the_parents_it_came_from(library):
         Event(step=70, kind="merge", concept=one, parents=(one, "c99", other)),
         Event(step=70, kind="return", concept=other),
     )
-    changed.rounds[-1] = dataclasses.replace(changed.rounds[-1], events=events)
+    last = changed.rounds[-1]
+    changed.rounds[-1] = dataclasses.replace(last, events=(*last.events, *events))
     told = {c["id"]: [e for e in c["events"] if e["step"] == 70] for c in data_of(explorer_page(changed))["concepts"]}
     assert told[one] == [
         {"step": 70, "says": "gave rise to", "others": [other]},

@@ -1,0 +1,1 @@
+"""Published and exact limits, measured: one module for each kind, a table of all in `experiments.validate`."""
