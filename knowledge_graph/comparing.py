@@ -75,8 +75,10 @@ class Difference:
             closest = np.mean([abs(kept.r) for kept in self.kept])
             said.append(f"mean |r| of those kept {closest:.2f}")
         moved = sorted(self.kept, key=lambda kept: -abs(kept.support_here - kept.support_there))[:3]
+        if moved:
+            said.append("support moved most:")
         said += [
-            f"{kept.there} {kept.word_there} -> {kept.here} {kept.word_here}: support {kept.support_there:.2f} -> "
+            f"  {kept.there} {kept.word_there} -> {kept.here} {kept.word_here}: support {kept.support_there:.2f} -> "
             f"{kept.support_here:.2f}"
             for kept in moved
         ]

@@ -84,7 +84,7 @@ class Translation:
     words: tuple[str, ...]
 
     def __str__(self) -> str:
-        said = " or ".join(self.of.words) or "a dimension without a word"
+        said = " or ".join(self.of.words) or f"dimension {self.of.slot} (without a word)"
         if self.slot is None:
             return f"agent {self.to_agent} has no dimension like agent {self.of.agent}'s {said}"
         called = " or ".join(self.words) or "nothing"
@@ -123,19 +123,21 @@ class Explanation:
         agents = len({member.agent for member in self.members})
         lines = [
             f"{self.concept}, called {self.name}: support {self.support:.2f}, since step {self.since}",
-            f"  held by {agents} agents, as {kinds.count('raw')} raw and {kinds.count('abstract')} abstract dimensions",
+            f"  held by {agents} agents, as {kinds.count('raw')} raw and {kinds.count('abstract')} abstract dimensions"
+            if agents
+            else "  held by nobody as a dimension of its own, but known to many in mixtures",
         ]
         if self.words:
             lines.append("  they call it " + ", ".join(f"{word} ({n})" for word, n in list(self.words.items())[:5]))
         if self.features:
-            lines.append("  it is high in " + ", ".join(f"{name} {loading:+.2f}" for name, loading in self.features))
+            lines.append("  goes with " + ", ".join(f"{name} {loading:+.2f}" for name, loading in self.features))
         if self.strongest:
             lines.append(f"  highest objects {_listed(self.strongest)}; lowest {_listed(self.weakest)}")
         if self.objects:
             most = [f"{obj} ({n})" for obj, n in list(self.objects.items())[:5]]
             lines.append(f"  its members come from {len(self.objects)} objects, most often {', '.join(most)}")
         if self.related:
-            lines.append("  related: " + ", ".join(f"{name} {alike:+.2f}" for name, alike in self.related))
+            lines.append("  related: " + ", ".join(f"{name} {alike:+.2f}" for name, alike in self.related[:5]))
         lines += [f"  step {event.step}: {told(event)}" for event in self.events]
         return "\n".join(lines)
 

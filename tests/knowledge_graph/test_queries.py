@@ -112,7 +112,7 @@ def test_what_another_has_nothing_like_is_not_translated(library: Library) -> No
     assert abs(0.2 * 0.85 - 0.7 * 0.2) < UNDERSTOOD
     found = library.translate(7, 1, 11)
     assert (found.slot, found.r, found.concept, found.words) == (None, 0.0, None, ())
-    assert str(found) == "agent 11 has no dimension like agent 7's a dimension without a word"
+    assert str(found) == "agent 11 has no dimension like agent 7's dimension 1 (without a word)"
     assert library.translate(3, 0, 20).slot is None
 
 

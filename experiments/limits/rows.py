@@ -1,0 +1,164 @@
+"""Rows: what is expected of one figure, what was measured over several seeds, and whether the two agree."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import as_completed
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import t as student
+from tqdm import tqdm
+
+from experiments.workers import processors, workers
+
+Relation = Literal["about", "exactly", "at least", "at most", "report"]
+
+Samples = Sequence[float] | NDArray[np.float64]
+"""One figure, measured once for each seed."""
+
+CONFIDENCE = 0.99
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Row:
+    """One published or exact limit, and what was measured.
+
+    Attributes
+    ----------
+    group : the heading under which it stands
+    name : what is measured
+    source : who says what is to be expected: a paper, an equation, a bound, a target
+    relation : "about", "at least" and "at most" judge the mean, "exactly" every seed; "report" only sets the figure
+        beside another
+    expected : the limit, or for a report what the figure is to be compared with (None where there is nothing)
+    measured : mean over the seeds
+    spread : standard deviation over the seeds
+    tolerance : how far ``measured`` may be on the wrong side of ``expected``
+    seeds : how many seeds were measured
+    ok : whether it is as expected; a report is ok where there is a figure at all
+    note : a few words on the setting, or on what one sees
+    """
+
+    group: str
+    name: str
+    source: str
+    relation: Relation
+    expected: float | None
+    measured: float
+    spread: float
+    tolerance: float
+    seeds: int
+    ok: bool
+    note: str = ""
+
+
+def judged(
+    samples: Samples,
+    *,
+    group: str,
+    name: str,
+    source: str,
+    relation: Relation,
+    expected: float | None = None,
+    tolerance: float = 0.0,
+    note: str = "",
+) -> Row:
+    """The row of a figure that was measured once per seed.
+
+    A figure that is not finite for any seed is never ok. A bound is a bound: its tolerance is 0 unless one is given;
+    for ``about``, give what chance and the making of the figure allow (see `sampling_error`).
+
+    Raises
+    ------
+    ValueError
+        If there is no sample, or nothing to judge it by.
+    """
+    values = np.asarray(samples, dtype=np.float64)
+    if values.ndim != 1 or len(values) == 0:
+        raise ValueError(f"the row {name!r} needs one figure per seed, not an array of shape {values.shape}")
+    if relation != "report" and expected is None:
+        raise ValueError(f"the row {name!r} is to be {relation} something, but nothing is expected of it")
+    measured = float(values.mean())
+    finite = bool(np.isfinite(values).all())
+    return Row(
+        group=group,
+        name=name,
+        source=source,
+        relation=relation,
+        expected=expected,
+        measured=measured,
+        spread=float(values.std(ddof=1)) if finite and len(values) > 1 else 0.0,
+        tolerance=tolerance,
+        seeds=len(values),
+        ok=finite and _agrees(values, relation, expected, tolerance),
+        note=note,
+    )
+
+
+def _agrees(values: NDArray[np.float64], relation: Relation, expected: float | None, tolerance: float) -> bool:
+    if relation == "report" or expected is None:
+        return True
+    if relation == "at least":
+        return bool(values.mean() >= expected - tolerance)
+    if relation == "at most":
+        return bool(values.mean() <= expected + tolerance)
+    if relation == "exactly":
+        return bool((np.abs(values - expected) <= tolerance).all())
+    return bool(abs(values.mean() - expected) <= tolerance)
+
+
+def sampling_error(samples: Samples, *, widest: float) -> float:
+    """Half the width of the 99% confidence interval of the mean over seeds (Student 1908), at most ``widest``.
+
+    The cap keeps a mechanism that is broken so that it scatters from excusing itself by its scatter.
+    """
+    values = np.asarray(samples, dtype=np.float64)
+    n = len(values)
+    if n < 2 or not np.isfinite(values).all():
+        return widest
+    quantile = float(student.ppf(0.5 + CONFIDENCE / 2, n - 1))
+    return min(quantile * float(values.std(ddof=1)) / float(np.sqrt(n)), widest)
+
+
+def over_seeds(
+    measures: Mapping[str, Callable[[int], Mapping[str, float]]], seeds: Sequence[int]
+) -> dict[str, dict[str, NDArray[np.float64]]]:
+    """All figures that each ``measure(seed)`` gives, as arrays [seeds]; shows on stderr how far it is.
+
+    Measures and seeds are spread over the processors; a measure is a function that other processes can import.
+
+    Raises
+    ------
+    ValueError
+        If there are no seeds, or the figures of two seeds have different names.
+    """
+    if len(seeds) == 0:
+        raise ValueError("measuring needs at least one seed; got none")
+    shown, pieces = sys.stderr.isatty(), len(measures) * len(seeds)
+    number = min(pieces, processors())
+    with (
+        workers(number, threads=max(1, processors() // number)) as pool,
+        tqdm(total=pieces, leave=False, disable=not shown) as bar,
+    ):
+        futures = {pool.submit(measure, seed): (name, seed) for seed in seeds for name, measure in measures.items()}
+        for done, future in enumerate(as_completed(futures), start=1):
+            future.result()
+            bar.set_postfix_str(futures[future][0])
+            bar.update()
+            if not shown:
+                name, seed = futures[future]
+                print(f"{done} of {pieces}: {name}, seed {seed}", file=sys.stderr, flush=True)
+    results = {what: future.result() for future, what in futures.items()}
+    return {name: _gathered([results[name, seed] for seed in seeds], name) for name in measures}
+
+
+def _gathered(figures: Sequence[Mapping[str, float]], what: str) -> dict[str, NDArray[np.float64]]:
+    names = figures[0].keys()
+    for some in figures[1:]:
+        if some.keys() != names:
+            raise ValueError(f"{what}: one seed has the figures {sorted(some)}, another {sorted(names)}")
+    return {name: np.array([some[name] for some in figures], dtype=np.float64) for name in names}

@@ -1,0 +1,40 @@
+"""The one JSON file that a program leaves: refused before the work begins, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from agents.errors import InputError
+from knowledge_graph.files import atomic_write
+
+
+def check(out: Path | None) -> None:
+    """See that ``out`` can be written, so that no long work is lost; nothing is left there.
+
+    Raises
+    ------
+    InputError
+        If it is a directory, or its directory is missing or cannot be written to.
+    """
+    if out is None:
+        return
+    if out.is_dir():
+        raise InputError(f"out is {out}, which is a directory; give the name of a file")
+    try:
+        with tempfile.TemporaryFile(dir=out.parent):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"out is {out}, but {out.parent} cannot be written to ({os.strerror(error.errno or 0)}); give a file in a "
+            "directory that can"
+        ) from error
+
+
+def write(out: Path | None, contents: Any) -> None:
+    """Write ``contents`` as JSON, without NaN: what is not a number is null."""
+    if out is not None:
+        atomic_write(out, (json.dumps(contents, indent=2, allow_nan=False) + "\n").encode())

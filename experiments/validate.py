@@ -1,0 +1,147 @@
+"""Hold the program against what is published or provable: ``python -m experiments.validate``.
+
+Prints a table of all limits with what was measured, and ends with 1 if any is missed. A group of limits is a module in
+`experiments.limits` with a function ``rows(*, quick, seeds)``, and a line in `GROUPS`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Protocol
+
+from tyro.conf import arg
+
+from agents.errors import InputError
+from experiments import command_line, out_file
+from experiments.limits import merging
+from experiments.limits.rows import Row
+
+PROG = "validate"
+SEEDS, QUICK_SEEDS = 8, 3
+MISSED = 1
+"""Exit status where a row is not ok."""
+
+
+class Rows(Protocol):
+    """A group of limits: its rows, measured for these seeds; ``quick`` leaves out what takes minutes."""
+
+    def __call__(self, *, quick: bool, seeds: Sequence[int]) -> Iterable[Row]: ...
+
+
+GROUPS: dict[str, Rows] = {
+    "merging": merging.rows,
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ValidateConfig:
+    """What to measure, and how thoroughly."""
+
+    quick: bool = False
+    """Fewer seeds, and nothing that takes minutes."""
+    only: Annotated[str | None, arg(metavar="GROUP", help_behavior_hint="(default: all of them)")] = None
+    """One group of limits."""
+    seeds: Annotated[
+        int | None, arg(metavar="INT", help_behavior_hint=f"(default: {SEEDS}, with --quick {QUICK_SEEDS})")
+    ] = None
+    """How many seeds to measure with."""
+    seed: int = 0
+    """The first of them."""
+    out: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
+    """A JSON file for the rows."""
+
+    def __post_init__(self) -> None:
+        if self.only is not None and self.only not in GROUPS:
+            raise InputError(f"only is {self.only!r}, but it must be one of {', '.join(GROUPS)}")
+        if self.seeds is not None and self.seeds < 2:
+            raise InputError(f"seeds is {self.seeds}, but it must be at least 2: the spread between seeds is reported")
+        if self.seed < 0:
+            raise InputError(f"seed is {self.seed}, but it must be at least 0")
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    description = "Measure what is published or provable of this program, and say where it is missed."
+    config = command_line.parse(ValidateConfig, args, prog=PROG, description=description)
+    out_file.check(config.out)
+    started = time.perf_counter()
+    number = config.seeds or (QUICK_SEEDS if config.quick else SEEDS)
+    seeds = range(config.seed, config.seed + number)
+    found = [
+        row
+        for name, rows in GROUPS.items()
+        if config.only in (None, name)
+        for row in rows(quick=config.quick, seeds=seeds)
+    ]
+    out_file.write(config.out, [as_json(row) for row in found])
+    print(table(found))
+    missed = [row for row in found if not row.ok]
+    judged = sum(row.relation != "report" for row in found)
+    print(
+        f"\n{len(found)} rows: {judged - len(missed)} of {judged} limits met, {len(found) - judged} figures reported; "
+        f"{number} seeds, {time.perf_counter() - started:.0f} s"
+    )
+    for row in missed:
+        print(f"{PROG}: not ok: {row.name}: {number_of(row.measured)}, expected {expectation(row)}", file=sys.stderr)
+    return MISSED if missed else 0
+
+
+def as_json(row: Row) -> dict[str, Any]:
+    """A row as JSON has it; what is not finite is null."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in dataclasses.asdict(row).items()
+    }
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows under their groups, for the terminal."""
+    columns: dict[str, Callable[[Row], str]] = {
+        "": lambda row: "" if row.relation == "report" else "ok" if row.ok else "NOT OK",
+        "measured": lambda row: number_of(row.measured),
+        "spread": lambda row: number_of(row.spread, digits=2),
+        "expected": expectation,
+        "source": lambda row: row.source,
+        "also": lambda row: row.note,
+    }
+    wide = max((len(row.name) for row in rows), default=0)
+    cells = [[column(row) for column in columns.values()] for row in rows]
+    widths = [max(map(len, (head, *(line[i] for line in cells)))) for i, head in enumerate(columns)]
+
+    def line(verdict: str, name: str, rest: Sequence[str]) -> str:
+        shown = [f"{cell:<{width}}" for cell, width in zip(rest, widths[1:], strict=True)]
+        return f"  {verdict:<{widths[0]}}  {name:<{wide}}  {'  '.join(shown)}".rstrip()
+
+    lines: list[str] = []
+    for number, row in enumerate(rows):
+        if number == 0 or row.group != rows[number - 1].group:
+            lines += ["", row.group, line("", "", list(columns)[1:])]
+        lines.append(line(cells[number][0], row.name, cells[number][1:]))
+    return "\n".join(lines[1:])
+
+
+def expectation(row: Row) -> str:
+    """What is expected of a row, in words."""
+    if row.expected is None:
+        return ""
+    expected = number_of(row.expected)
+    if row.relation == "report":
+        return f"beside {expected} ({row.measured - row.expected:+.3g})"
+    if row.relation == "about":
+        return f"{expected} +- {number_of(row.tolerance, digits=2)}"
+    tolerated = f" (less {number_of(row.tolerance, digits=2)})" if row.tolerance else ""
+    return f"{row.relation} {expected}{tolerated}"
+
+
+def number_of(value: float, *, digits: int = 4) -> str:
+    """A figure with so many digits."""
+    return f"{value:.{digits}g}"
+
+
+if __name__ == "__main__":
+    sys.exit(command_line.run(main, prog=PROG))
