@@ -28,10 +28,23 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def test_eight_dimensional_minds_recover_32_planted_factors(planted: dict[str, Any]) -> None:
     library = planted["library"]
-    assert library["mcc"] >= 0.93
-    assert library["efficiency"] >= 0.95
-    assert abs(library["n_concepts"] - 32) <= 2
+    assert library["mcc"] >= 0.97
+    assert library["efficiency"] >= 0.98
+    assert library["n_concepts"] == 32
     assert library["mcc_null"] < 0.2 < library["mcc"] <= library["central_mcc"] + 0.02
+
+
+def test_living_adds_to_what_merging_alone_gives(planted: dict[str, Any]) -> None:
+    for figure in ("mcc", "efficiency", "weights_mcc", "weights_efficiency"):
+        assert planted["library"][figure] > planted["unlived"][figure] + 0.005
+
+
+def test_through_the_library_an_agent_foretells_what_it_does_not_sense(
+    planted: dict[str, Any], digits: dict[str, Any]
+) -> None:
+    for run in (planted, digits):
+        assert run["library"]["prediction_bound"] > run["library"]["prediction"]
+        assert run["library"]["prediction"] > 0.6 * run["library"]["prediction_bound"] > 0
 
 
 def test_no_single_view_comes_near(planted: dict[str, Any]) -> None:
