@@ -142,6 +142,11 @@ class SocietyConfig:
             if getattr(self, name) not in choices:
                 raise InputError(f"{name} is {getattr(self, name)!r}, but it must be one of {', '.join(choices)}")
 
+        if self.concepts == "common" and self.unify != "gcca":
+            raise InputError(
+                f"concepts is 'common', but unify is {self.unify}, which counts in a way of its own; leave it out, or "
+                "take unify gcca"
+            )
         if self.reward_prediction > 0 and self.compare_interval == 0:
             raise InputError(
                 f"reward_prediction is {self.reward_prediction}, but compare_interval 0 switches off the phase that "

@@ -89,8 +89,8 @@ def _what_living_adds(found: Mapping[str, Any], unlived: Mapping[str, Any]) -> s
         before = unlived.get("weights_efficiency")
         before = f" ({number(before, 3)} before living)" if known(before) is not None else ""
         text += (
-            "A concept says how features go along with it among the objects that all can look at, so it may tell more "
-            "than its members themselves weigh. The agents&#x27; own weights, taken alone, reach "
+            "A concept says how features go along with it, so it may tell more than its members themselves weigh. The "
+            "agents&#x27; own weights, taken alone, reach "
             f"{number(found['weights_efficiency'], 3)}{before}."
         )
     return text

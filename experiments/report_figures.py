@@ -150,16 +150,20 @@ def standing_scatter(
     return figure
 
 
-def spectrum_figure(eigenvalues: NDArray[np.floating], edge: NDArray[np.floating], n_concepts: int) -> go.Figure | None:
-    """Eigenvalues of the mean of all views, and the edge that views without anything in common would reach."""
-    values = np.asarray(eigenvalues[: max(2 * n_concepts, 24)], dtype=float)
+def spectrum_figure(
+    counted: NDArray[np.floating], edge: NDArray[np.floating], n_concepts: int, *, what: str
+) -> go.Figure | None:
+    """What was counted (eigenvalues, or strengths of clusters), and the edge that chance alone would reach.
+
+    ``what`` one of them is called.
+    """
+    values = np.asarray(counted[: max(2 * n_concepts, 24)], dtype=float)
     # On a logarithmic scale the last of them, which are mere rounding errors, would take all the room.
-    values = values[values > edge[: len(values)] / 8]
-    shown = len(values)
+    shown = int(np.cumprod(values > edge[: len(values)] / 8).sum())
     if shown == 0:
         return None
-    rank = np.arange(1, shown + 1)
-    figure = chart(x="shared direction, strongest first")
+    values, rank = values[:shown], np.arange(1, shown + 1)
+    figure = chart(x=f"{what}, strongest first")
     for name, mask, colour in (
         ("kept", rank <= n_concepts, BLUE),
         ("not kept", rank > n_concepts, GREY),
@@ -182,7 +186,7 @@ def spectrum_figure(eigenvalues: NDArray[np.floating], edge: NDArray[np.floating
         line=dashed,
         hovertemplate="%{y:.3f}",
     )
-    figure.update_yaxes(type="log", tickvals=[0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0])
+    figure.update_yaxes(type="log", tickvals=[m * 10.0**e for e in range(-3, 5) for m in (1, 3)])
     figure.update_xaxes(range=[0, shown + 1])
     return figure
 

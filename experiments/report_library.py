@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 from agents.society import Society
@@ -11,6 +12,7 @@ from experiments.report_page import MAP_BUTTONS, Plot, Section
 from experiments.report_text import Row, count, esc, number
 from knowledge_graph.draw import caption, concept_graph
 from knowledge_graph.library import Library
+from knowledge_graph.views import Unified
 
 N_WORDS = 6
 """Other words of a concept that the table shows."""
@@ -69,11 +71,39 @@ def looks_section(society: Society, library: Library) -> Section:
     return Section(id="looks", short="Concepts", heading=heading, text=text, parts=[cards(library, world)])
 
 
-def number_section(library: Library, metrics: Sequence[Row]) -> Section:
-    unified = library.unified
-    if unified is None:
-        text = "How many dimensions are shared shows when views are merged; they have not been yet."
-        return Section(id="number", short="How many", heading="How many concepts there are", text=text)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Told:
+    """How concepts were counted: in words, and what one point of the chart, its height and the chart are called."""
+
+    text: str
+    what: str
+    height: str
+    heading: str
+
+
+def how_counted(library: Library, unified: Unified) -> Told:
+    """What decided the number of concepts, which differs from method to method."""
+    if unified.method == "clustering":
+        return Told(
+            text="The dimensions of all agents are compared with each other, and dimensions that look alike, signs "
+            "aside, are put into one cluster. Each point is a cluster, and its height says how many dimensions agree "
+            "in it, as far as stronger clusters leave them unexplained. If every agent had mixed up which object is "
+            "which, hardly any cluster would come up to the dashed line; what stands above it is kept.",
+            what="cluster",
+            height="Dimensions that agree",
+            heading="Clusters of dimensions",
+        )
+    if unified.method == "covariance":
+        return Told(
+            text="Every view implies how the features that it senses go together, and the mean of all views how all "
+            "features do. Each point is a direction of that mean, and its height says how much varies along it, "
+            "counted in features. The dashed line is what would be left if every agent turned the sign of each "
+            "feature as it pleased, so that views agree by chance alone. What stands above it, place by place, is "
+            "kept and taken away, and the rest is compared with chance again, until nothing is left.",
+            what="direction",
+            height="Variance, in features",
+            heading="Directions of what views imply",
+        )
     text = (
         "Every view is a few directions in the space of objects. Each point is a direction that views have in common, "
         "and its height says how much of it the average view captures. "
@@ -91,17 +121,33 @@ def number_section(library: Library, metrics: Sequence[Row]) -> Section:
             "each other, where all they share is that they sense the same ones; what stands above it, place by place, "
             "is what features have in common, and is kept."
         )
+    return Told(
+        text=text,
+        what="shared direction",
+        height="Mean share captured by a view",
+        heading="Directions that views share",
+    )
+
+
+def number_section(library: Library, metrics: Sequence[Row]) -> Section:
+    unified = library.unified
+    if unified is None:
+        text = "How many dimensions are shared shows when views are merged; they have not been yet."
+        return Section(id="number", short="How many", heading="How many concepts there are", text=text)
+    told = how_counted(library, unified)
     plots = []
-    spectrum = draw.spectrum_figure(unified.eigenvalues, unified.edge, unified.n_concepts)
+    spectrum = draw.spectrum_figure(unified.eigenvalues, unified.edge, unified.n_concepts, what=told.what)
     if spectrum is not None:
-        note = "Mean share captured by a view, logarithmic scale."
-        plots.append(Plot(name="spectrum", heading="Directions that views share", note=note, figure=spectrum))
+        note = f"{told.height}, logarithmic scale."
+        plots.append(Plot(name="spectrum", heading=told.heading, note=note, figure=spectrum))
     grown = draw.concepts_figure(metrics, library.history)
     if grown is not None:
         note = "Lines are what there is; bars what arose and what was given up at a merge."
         plots.append(Plot(name="concepts", heading="Concepts in the library", note=note, figure=grown))
     heading = f"Why {count(unified.n_concepts, 'concept')}" if unified.n_concepts else "Why there are no concepts"
-    return Section(id="number", short="How many", heading=heading, text=text, parts=[tuple(plots)] if plots else [])
+    return Section(
+        id="number", short="How many", heading=heading, text=told.text, parts=[tuple(plots)] if plots else []
+    )
 
 
 def words_section(society: Society, library: Library) -> Section:

@@ -20,6 +20,7 @@ from knowledge_graph.views import (
     FloatMatrix,
     Unified,
     Views,
+    by_feature,
     chunks,
     correlations,
     features_known,
@@ -143,9 +144,9 @@ def loadings_in_experience(views: Views, scores: FloatMatrix, n_features: int) -
         phi = np.where(held[:, :, None] & held[:, None, :], views.phi[rows], 0.0).astype(np.float64)
         r = np.linalg.pinv(phi, rcond=1e-5, hermitian=True) @ correlation[rows]
         told = np.where(held[:, :, None], views.structure[rows], 0.0).swapaxes(1, 2) @ r
-        sensed = views.sensor[rows] >= 0
-        np.add.at(total, views.sensor[rows][sensed], told[sensed])
-        np.add.at(count, views.sensor[rows][sensed], 1)
+        sensor = views.sensor[rows]
+        total += by_feature(sensor, told, n_features)
+        count += np.bincount(sensor[sensor >= 0], minlength=n_features)
     return total / np.maximum(count, 1)[:, None], count > 0
 
 
@@ -193,7 +194,7 @@ def _mean_projection(views: Views, levels_of: Levels | None = None) -> _Mean:
     assert views.levels is not None
     n, n_objects = len(views), views.n_objects
     total, rank, seen = np.zeros((n_objects, n_objects)), 0.0, np.zeros(n_objects, dtype=np.intp)
-    for rows in chunks(n, 256):
+    for rows in chunks(n):
         levels = views.levels[rows] if levels_of is None else levels_of(views, rows)
         centred, _ = standardised(levels, views.held[rows])
         whiten = _whitening(centred)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import networkx as nx
 import numpy as np
@@ -67,7 +67,7 @@ class Library:
     Raises
     ------
     ValueError
-        If the lengths do not agree, or a feature is not finite.
+        If the lengths do not agree, a feature is not finite, or there is no such method or count.
     """
 
     def __init__(
@@ -80,9 +80,13 @@ class Library:
         method: Method = "auto",
         count: Count = "shared",
     ) -> None:
+        for name, value, choices in (("method", method, get_args(Method)), ("count", count, get_args(Count))):
+            if value not in choices:
+                raise ValueError(f"{name} is {value!r}, but it must be one of {', '.join(choices)}")
         self.probe = np.asarray(probe, dtype=np.int64)
         if self.probe.ndim != 1 or len(np.unique(self.probe)) < len(self.probe):
             raise ValueError("probe is a list of numbers of objects, each of which may be in it once")
+        features = None if features is None else np.asarray(features)
         if features is not None and (features.ndim != 2 or len(features) != len(self.probe)):
             raise ValueError(
                 f"features are {features.shape}, but there are {len(self.probe)} probe objects to describe"
@@ -167,6 +171,11 @@ class Library:
             raise ValueError("the library has not merged any views yet, so it has nothing to tell")
         if views.levels is None:
             raise ValueError("the library compares dimensions by their levels on its probe, which these views lack")
+        if not len(self.unified.scores):
+            raise ValueError(
+                "the library compares dimensions by how its probe objects stand on the concepts, which it does not "
+                "know: it has merged by names of features alone, and has no features of the probe objects"
+            )
         self._check_probe(views)
         return self._answer(correlations(views, self.unified.scores), n_words)
 
@@ -303,7 +312,7 @@ class Library:
 
     def transform(self, features: NDArray[np.floating]) -> FloatMatrix:
         """Concept scores [M, K] of any objects ``[M, D]``, asked of the agents' own weights."""
-        return features.astype(np.float64) @ self.weights
+        return world_model.transform(self, features)
 
     def coordinates(self, features: NDArray[np.floating]) -> FloatMatrix:
         """Concept scores [M, K] in the metric of the world: near means alike as far as the library can tell."""

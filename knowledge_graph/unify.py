@@ -39,7 +39,9 @@ def unify(
     views : of N agents, with different sensors, different objects seen, or fewer dimensions, as it comes
     features : [P, D], the probe objects themselves as anyone may look at them; where given they tell what concepts
         look like, beyond what single agents sense
-    method : "auto" takes GCCA where agents share objects, else implied covariance where they share features
+    method : "auto" takes GCCA where agents share objects, else implied covariance where they share features; likewise
+        clustering goes by objects, else by features. Objects that leave the agents in groups with none in common are
+        not enough
     count : what counts as a concept (for GCCA). "shared": every direction that views share more than random ones
         would. "common": only what several features have in common; a feature that many agents sense is shared, too,
         but not common.
@@ -65,11 +67,11 @@ def unify(
     if chosen == "covariance":
         _check_connected(groups_by_features(views), "feature")
         return covariance(views, features=features)
-    if shares_objects(views):
+    if joined_by_objects(views) or (shares_objects(views) and not joined_by_features(views)):
         _check_connected(groups_by_objects(views), "object")
-    else:
-        _check_connected(groups_by_features(views), "feature")
-    return clustering(views, features=features)
+        return clustering(views, features=features, by="objects")
+    _check_connected(groups_by_features(views), "feature")
+    return clustering(views, features=features, by="features")
 
 
 def shares_objects(views: Views) -> bool:
@@ -82,6 +84,16 @@ def shares_features(views: Views) -> bool:
     return all(part is not None for part in (views.sensor, views.loading, views.structure, views.phi))
 
 
+def joined_by_objects(views: Views) -> bool:
+    """Whether agents share objects, and each hangs together with every other through them."""
+    return shares_objects(views) and groups_by_objects(views) == 1
+
+
+def joined_by_features(views: Views) -> bool:
+    """Whether agents share features, and each hangs together with every other through them."""
+    return shares_features(views) and groups_by_features(views) == 1
+
+
 def _chosen(views: Views, method: Method) -> str:
     needs = {
         "gcca": (shares_objects(views), "levels of at least two shared objects"),
@@ -89,6 +101,9 @@ def _chosen(views: Views, method: Method) -> str:
         "clustering": (shares_objects(views) or shares_features(views), "levels of shared objects, or named features"),
     }
     if method == "auto":
+        # Where objects do not join all agents, names of features still may.
+        if not joined_by_objects(views) and joined_by_features(views):
+            return "covariance"
         found = next((name for name in ("gcca", "covariance") if needs[name][0]), None)
         if found is None:
             raise ValueError(

@@ -14,8 +14,8 @@ from scipy.sparse.csgraph import connected_components
 NOTHING = -1
 """No word, no object."""
 
-CHUNK = 1024
-"""Views taken together; bounds the memory for [n, P, S] levels."""
+CHUNK = 256
+"""Views taken together; bounds the memory for [n, P, S] levels, and keeps them near the processor."""
 
 RANK_TOLERANCE = 1e-6
 
@@ -75,6 +75,11 @@ class Views:
         agent: NDArray[np.integer] | None = None,
     ) -> Views:
         """Views of agents about whom nothing else is known: no words, no provenance; agents are numbered from 0."""
+
+        def single(x: NDArray[np.floating] | None) -> NDArray[np.float32] | None:
+            return None if x is None else np.asarray(x, dtype=np.float32)
+
+        levels, loading, structure, phi = (single(x) for x in (levels, loading, structure, phi))
         bearer = levels if levels is not None else loading if loading is not None else structure
         if bearer is None:
             raise ValueError("views need levels of shared objects, or loadings on named features; got neither")
@@ -83,11 +88,7 @@ class Views:
                 f"views are tables of three sides (agents, slots, and objects or features), not {bearer.shape}"
             )
         shape = (bearer.shape[0], bearer.shape[2]) if levels is not None else bearer.shape[:2]
-
-        def single(x: NDArray[np.floating] | None) -> NDArray[np.float32] | None:
-            return None if x is None else np.asarray(x, dtype=np.float32)
-
-        there = np.ones(shape, dtype=bool) if held is None else held
+        there = np.ones(shape, dtype=bool) if held is None else np.asarray(held, dtype=bool)
         return cls(
             agent=np.arange(shape[0]) if agent is None else np.asarray(agent, dtype=np.int64),
             held=there,
@@ -96,11 +97,11 @@ class Views:
             sources=np.full((*shape, 1), NOTHING, dtype=np.int32),
             born=np.zeros(shape, dtype=np.int32),
             score=np.full(shape, 0.5, dtype=np.float32),
-            levels=single(levels),
+            levels=levels,
             sensor=None if sensor is None else np.asarray(sensor, dtype=np.int32),
-            loading=single(loading),
-            structure=single(structure),
-            phi=single(phi),
+            loading=loading,
+            structure=structure,
+            phi=phi,
         )
 
     def __post_init__(self) -> None:
@@ -224,12 +225,18 @@ def standardised(levels: NDArray[np.floating], held: NDArray[np.bool_]) -> tuple
 
     Unseen objects, empty slots and constant dimensions are 0; the norm of the last two is infinite.
     """
-    there = ~np.isnan(levels)
-    filled = np.where(there, levels, 0.0).astype(np.float64)
-    count = there.sum(axis=1, keepdims=True)
-    filled -= filled.sum(axis=1, keepdims=True) / np.maximum(count, 1)
-    filled *= there
-    norm = np.sqrt(np.einsum("nps,nps->ns", filled, filled))
+    filled = levels.astype(np.float64)
+    unseen = np.isnan(levels)
+    missed = bool(unseen.any())
+    if missed:
+        np.copyto(filled, 0.0, where=unseen)
+    count = levels.shape[1] - unseen.sum(axis=1, keepdims=True) if missed else levels.shape[1]
+    # Sums over objects as products with ones: a column of a few numbers at a time is slow to add up.
+    ones = np.ones((1, levels.shape[1]))
+    filled -= (ones @ filled) / np.maximum(count, 1)
+    if missed:
+        np.copyto(filled, 0.0, where=unseen)
+    norm = np.sqrt((ones @ np.square(filled))[:, 0])
     norm = np.where(held & (norm > RANK_TOLERANCE), norm, np.inf)
     filled /= norm[:, None, :]
     return filled, norm
@@ -288,10 +295,15 @@ def lifted(views: Views, per_slot: FloatMatrix, rows: slice, n_features: int) ->
     assert views.sensor is not None
     assert views.loading is not None
     brought = views.loading[rows].swapaxes(1, 2).astype(np.float64) @ per_slot
-    total = np.zeros((n_features, per_slot.shape[2]))
-    sensed = views.sensor[rows] >= 0
-    np.add.at(total, views.sensor[rows][sensed], brought[sensed])
-    return total
+    return by_feature(views.sensor[rows], brought, n_features)
+
+
+def by_feature(sensor: NDArray[np.integer], values: FloatMatrix, n_features: int) -> FloatMatrix:
+    """Sum [D, K] of the ``values [n, m, K]`` of all those who sense a feature, ``sensor [n, m]``; -1 senses nothing."""
+    sensed = sensor >= 0
+    place = sensor[sensed]
+    incidence = csr_array((np.ones(len(place)), place, np.arange(len(place) + 1)), shape=(len(place), n_features))
+    return np.asarray(incidence.T @ values[sensed])
 
 
 def features_known(views: Views, features: NDArray[np.floating] | None) -> int:
@@ -333,6 +345,8 @@ def groups_by_features(views: Views) -> int:
 def _groups(incidence: NDArray[np.bool_]) -> int:
     """Connected components of the two-sided graph of agents [N] and things [T]; agents without a thing are in none."""
     n, things = incidence.shape
+    if n and incidence.all(axis=0).any():
+        return 1  # all have the same thing, as in most societies; the graph of a large one takes long to build
     row, column = np.nonzero(incidence)
     graph = csr_array((np.ones(len(row), dtype=np.int8), (row, n + column)), shape=(n + things, n + things))
     _, part = connected_components(graph, directed=False)

@@ -15,6 +15,22 @@ if TYPE_CHECKING:
     from knowledge_graph.library import Library
 
 
+def transform(library: Library, features: NDArray[np.floating]) -> FloatMatrix:
+    """Concept scores [M, K] of any objects ``[M, D]``, asked of the agents' own weights.
+
+    Raises
+    ------
+    ValueError
+        If it is not known what dimensions weigh, or there are other features than those of the library.
+    """
+    known = library.weights.shape[0]
+    if known == 0:
+        raise ValueError("scoring objects needs merged views that tell what their dimensions weigh")
+    if features.ndim != 2 or features.shape[1] != known:
+        raise ValueError(f"the features are {features.shape}, but this library knows objects of {known} features")
+    return features.astype(np.float64) @ library.weights
+
+
 def reconstruct(library: Library, features: NDArray[np.floating]) -> FloatMatrix:
     """Objects [M, D] as the library knows them: their concept scores, put back into features.
 
@@ -27,13 +43,9 @@ def reconstruct(library: Library, features: NDArray[np.floating]) -> FloatMatrix
         If there are no concepts, the features are not those of the library, or they have no common names.
     """
     _check_describes(library)
-    known = library.weights.shape[0]
-    if known == 0:
-        raise ValueError("reconstructing needs views that tell what their dimensions weigh, to score objects by")
-    if features.ndim != 2 or features.shape[1] != known:
-        raise ValueError(f"the features are {features.shape}, but this library knows objects of {known} features")
+    scores = transform(library, features)
     picture = _picture(library)
-    return picture.features + (library.transform(features) - picture.scores) @ picture.loadings.T
+    return picture.features + (scores - picture.scores) @ picture.loadings.T
 
 
 def levels(library: Library, agent: int, features: NDArray[np.floating]) -> FloatMatrix:

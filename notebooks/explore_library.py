@@ -94,6 +94,8 @@ def opened(run: str, *, seed: int, world: World | None = None) -> tuple[World, L
 
 world, library = opened(RUN, seed=0)
 print(library)
+if not len(library):
+    raise SystemExit("This library has no concepts, so there is nothing to explore; name another run at the top.")
 print(f"{world.n_objects:,} objects of {world.n_features} features, {len(world.held_out)} kept for measuring")
 
 # %% [markdown]
@@ -207,9 +209,10 @@ own.assign(words=own["words"].str.join(" or ")).fillna({"concept": "none", "name
 # Words wander. This one means more different things than any other:
 
 # %%
-word = library.to_pandas("words").sort_values(["concepts", "agents"]).index[-1]
+spoken = library.to_pandas("words").sort_values(["concepts", "agents"]).index
+word = spoken[-1] if len(spoken) else None
 users = dimensions[[word in words for words in dimensions["words"]]].fillna({"concept": "none", "name": ""})
-print(f"How many agents say {word!r}, and for what:")
+print(f"How many agents say {word!r}, and for what:" if word else "These agents have no words.")
 users.groupby(["concept", "name"])["agent"].nunique().sort_values(ascending=False).to_frame("agents")
 
 # %% [markdown]

@@ -61,6 +61,10 @@ FLAGS: dict[str, tuple[dict[str, Any] | list[str], Says]] = {
     "an unknown discovery": ({"discovery": "ica"}, ("--discovery is 'ica'", "factor or pca")),
     "an unknown way of unifying": ({"unify": "magic"}, ("--unify is 'magic'", "gcca, clustering or covariance")),
     "an unknown way of counting concepts": ({"concepts": "all"}, ("--concepts is 'all'", "shared or common")),
+    "a way of counting that this way of unifying does not have": (
+        {"unify": "clustering", "concepts": "common"},
+        ("concepts is 'common', but unify is clustering", "unify gcca"),
+    ),
     "more candidates than objects": ({"candidates": 91}, ("candidates is 91", "at most 90", "objects of world")),
     "no candidates": ({"candidates": 0}, ("candidates is 0", "at least 1")),
     "a negative common ground": ({"common_ground": -1}, ("common_ground is -1", "at least 0")),

@@ -174,3 +174,9 @@ def test_a_library_restored_from_its_state_goes_on_as_if_nothing_had_been(
     empty.restore(Library(probe=np.arange(3)).state())
     assert len(empty) == 0
     assert empty.unified is None
+
+
+@pytest.mark.parametrize("wrong", [{"method": "magic"}, {"count": "all"}])
+def test_an_unknown_way_of_unifying_is_refused_before_anything_is_merged(wrong: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="but it must be one of"):
+        Library(probe=np.arange(3), **wrong)

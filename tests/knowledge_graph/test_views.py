@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -65,6 +66,23 @@ def test_views_of_named_features_count_them_by_the_largest_number() -> None:
     structure_alone = Views.of(structure=np.ones((2, 4, 3)), sensor=sensor)
     assert structure_alone.n_slots == 4
     assert Views.of(loading=np.ones((2, 4, 3)), sensor=np.full((2, 3), -1)).n_features == 0
+
+
+def test_slots_that_are_held_can_be_told_in_zeros_and_ones() -> None:
+    views = Views.of(levels=np.zeros((2, 5, 2)), held=np.array([[1, 0], [1, 1]]))
+    assert views.held.dtype == bool
+    assert views.kind.tolist() == [[2, 0], [2, 2]]
+    check_sound(views)
+
+
+def test_tables_can_be_given_as_lists_and_data_frames() -> None:
+    rng = np.random.default_rng(0)
+    levels, features = rng.standard_normal((4, 20, 2)).astype(np.float32), rng.standard_normal((20, 3))
+    views = Views.of(levels=levels.tolist())
+    np.testing.assert_array_equal(views.levels, levels)
+    library = Library(probe=range(20), features=pd.DataFrame(features))
+    library.merge(views)
+    np.testing.assert_array_equal(library.features, features)
 
 
 def test_views_of_nothing_are_refused() -> None:

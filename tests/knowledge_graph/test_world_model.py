@@ -176,8 +176,10 @@ def test_what_cannot_be_foretold_is_refused_with_a_sentence(world: World, views:
         library.predict(0, np.zeros((3, 9)))
     with pytest.raises(ValueError, match=r"the levels are \(4,\)"):
         library.predict(0, np.zeros(4))
-    with pytest.raises(ValueError, match=r"knows objects of 64 features"):
-        library.reconstruct(held_out[:, :9])
+    for ask in (library.reconstruct, library.transform, library.coordinates):
+        for features in (held_out[:, :9], held_out[0]):
+            with pytest.raises(ValueError, match=r"knows objects of 64 features"):
+                ask(features)
     with pytest.raises(ValueError, match=r"\(375, 9\), but agent 0 senses feature"):
         library.levels(0, held_out[:, :9])
     for ask in (lambda: library.predict(AGENTS, np.zeros((3, 4))), lambda: library.levels(AGENTS, held_out)):
@@ -206,6 +208,10 @@ def test_a_library_that_does_not_know_enough_says_so(world: World, views: Views)
     described = Library(probe=world.probe, features=world.features[world.probe])
     described.merge(Views.of(levels=views.levels))
     assert described.predict(0, np.zeros((3, 4))).shape == (3, 64)
+    for library in (described, nameless, empty):
+        for score in (library.transform, library.coordinates):
+            with pytest.raises(ValueError, match="what their dimensions weigh"):
+                score(held_out)
     with pytest.raises(ValueError, match="what their dimensions weigh"):
         described.reconstruct(held_out)
 

@@ -10,6 +10,7 @@ import nbformat
 import numpy as np
 import pytest
 from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 
@@ -189,6 +190,20 @@ def test_it_runs_to_the_end_on_two_runs_of_a_world_without_pictures(tmp_path):
     today, yesterday = (Library.load(tmp_path / "runs" / name / "library.npz") for name in ("today", "yesterday"))
     assert f"{today.diff(yesterday)}\n" in printed(notebook)
     assert "<img" not in shown(notebook)
+
+
+def test_agents_without_words_are_explored_all_the_same(tmp_path):
+    run = lively(world_file(tmp_path), tmp_path / "runs" / "mute", game="gesture", library_word=False)
+    assert call(run) == 0
+    notebook = executed(tmp_path, {"RUN": "runs/mute", "AGENTS": 0, "STEPS": 0}, until="4.")
+    assert "These agents have no words." in printed(notebook)
+    assert "0 of 0 translate as they are" in printed(notebook)
+
+
+def test_a_library_without_concepts_ends_the_story_with_a_sentence(tmp_path):
+    assert call(lively(world_file(tmp_path), tmp_path / "runs" / "alone", merge_interval=0)) == 0
+    with pytest.raises(CellExecutionError, match=r"SystemExit.*This library has no concepts, so there is nothing"):
+        executed(tmp_path, {"RUN": "runs/alone", "AGENTS": 0, "STEPS": 0}, until="2.")
 
 
 # -- in a browser -------------------------------------------------------------------------------------------------
