@@ -10,7 +10,7 @@ import dataclasses
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
@@ -101,28 +101,25 @@ def as_json(row: Row) -> dict[str, Any]:
 
 def table(rows: Sequence[Row]) -> str:
     """The rows under their groups, for the terminal."""
-    columns: dict[str, Callable[[Row], str]] = {
-        "": lambda row: "" if row.relation == "report" else "ok" if row.ok else "NOT OK",
-        "measured": lambda row: number_of(row.measured),
-        "spread": lambda row: number_of(row.spread, digits=2),
-        "expected": expectation,
-        "source": lambda row: row.source,
-        "also": lambda row: row.note,
-    }
-    wide = max((len(row.name) for row in rows), default=0)
-    cells = [[column(row) for column in columns.values()] for row in rows]
-    widths = [max(map(len, (head, *(line[i] for line in cells)))) for i, head in enumerate(columns)]
-
-    def line(verdict: str, name: str, rest: Sequence[str]) -> str:
-        shown = [f"{cell:<{width}}" for cell, width in zip(rest, widths[1:], strict=True)]
-        return f"  {verdict:<{widths[0]}}  {name:<{wide}}  {'  '.join(shown)}".rstrip()
-
-    lines: list[str] = []
-    for number, row in enumerate(rows):
-        if number == 0 or row.group != rows[number - 1].group:
-            lines += ["", row.group, line("", "", list(columns)[1:])]
-        lines.append(line(cells[number][0], row.name, cells[number][1:]))
-    return "\n".join(lines[1:])
+    parts = []
+    for group in dict.fromkeys(row.group for row in rows):
+        lines = [("", "", "measured", "spread", "expected", "source")]
+        lines += [
+            (
+                "" if row.relation == "report" else "ok" if row.ok else "NOT OK",
+                row.name,
+                number_of(row.measured),
+                number_of(row.spread, digits=2),
+                expectation(row),
+                f"{row.source}; {row.note}" if row.note else row.source,
+            )
+            for row in rows
+            if row.group == group
+        ]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        shown = ("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)) for line in lines)
+        parts.append("\n".join([group, *(f"  {line}".rstrip() for line in shown)]))
+    return "\n\n".join(parts)
 
 
 def expectation(row: Row) -> str:
