@@ -89,13 +89,15 @@ def test_exponents_of_power_laws_are_found_and_ratios_are_those_of_the_same_view
     assert bench_library.beside_loop(peer, found) is None
 
 
-def test_each_point_is_measured_in_a_process_of_its_own() -> None:
+def test_each_point_is_measured_in_a_process_of_its_own_whatever_the_size_of_this_one() -> None:
+    burden = np.ones(60_000_000)  # 480 MB
     with workers(1, fresh=True) as pool:
         large = pool.submit(measured, Point(method="gcca", n_views=1_000, n_objects=300)).result()
         small = pool.submit(measured, Point(method="gcca", n_views=20, n_objects=50)).result()
     assert large.input_mb > 9.0
     assert large.peak_mb > small.peak_mb + large.input_mb
     assert 0 <= small.merging_mb < small.peak_mb
+    assert small.peak_mb < burden.nbytes / 2**20
     assert large.n_concepts > small.n_concepts > 0
     assert small.seconds > 0
 
