@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import zipfile
-import zlib
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from agents.errors import InputError
-from knowledge_graph.files import read_member
-
-DAMAGE = (OSError, ValueError, EOFError, KeyError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error)
-"""What the reading of a damaged or foreign archive ends in."""
-
+from knowledge_graph.files import DAMAGE, read_member
 
 REMEDY = "write it with numpy.savez, from arrays of numbers or texts"
 

@@ -11,7 +11,7 @@ from agents.perception import levels, remembered, sense
 from agents.population import ABSTRACT, NOTHING, Population
 from agents.world import World
 from knowledge_graph.library import Library, Merge
-from knowledge_graph.views import Views
+from knowledge_graph.views import Views, chunks
 
 N_SOURCES = 4
 """Remembered objects that are named as the sources of an abstract dimension."""
@@ -34,46 +34,70 @@ def views_of(population: Population, world: World, rows: NDArray[np.intp]) -> Vi
 
     Levels on the probe, what each dimension weighs and how it went with what was sensed, and where it comes from.
     """
-    shape = (len(rows), len(world.probe), population.n_slots)
-    probed = np.empty(shape, dtype=np.float32)
-    for start in range(0, len(rows), 256):
-        part = rows[start : start + 256]
-        objects = np.broadcast_to(world.probe, (len(part), len(world.probe)))
-        probed[start : start + 256] = levels(population, world, part, objects)
-    structure, phi = experience_of(population, world, rows)
+    structure, phi, sources = experience_of(population, world, rows)
     return Views(
         agent=population.id[rows],
         held=population.held[rows],
-        levels=probed,
+        levels=probe_levels(population, world, rows),
         sensor=population.sensor[rows],
         loading=population.loading[rows],
         structure=structure,
         phi=phi,
         words=population.words[rows],
         kind=population.kind[rows],
-        sources=sources_of(population, world, rows),
+        sources=sources,
         born=population.born[rows],
         score=population.score[rows],
     )
 
 
+def views_on_probe(population: Population, world: World, rows: NDArray[np.intp]) -> Views:
+    """The views of ``rows`` as far as `Library.consult` needs them: levels on the probe, and nothing of the memory."""
+    held, agent = population.held[rows], population.id[rows]
+    return Views.of(levels=probe_levels(population, world, rows), held=held, agent=agent)
+
+
+def probe_levels(population: Population, world: World, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+    """Levels [n, P, S] of the probe objects along the dimensions of ``rows``."""
+    found = np.empty((len(rows), len(world.probe), population.n_slots), dtype=np.float32)
+    for part in chunks(len(rows)):
+        objects = np.broadcast_to(world.probe, (len(rows[part]), len(world.probe)))
+        found[part] = levels(population, world, rows[part], objects)
+    return found
+
+
 def experience_of(
     population: Population, world: World, rows: NDArray[np.intp]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Correlations of dimensions with sensed features [n, S, m] and with each other [n, S, S], over what is remembered.
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]:
+    """What the memory of ``rows`` says of their dimensions.
 
-    0 for what never varied in an agent's experience, and in empty slots.
+    Returns
+    -------
+    structure : float32 [n, S, m], correlations of dimensions with sensed features over what is remembered
+    phi : float32 [n, S, S], their correlations with each other; both are 0 for what never varied, and in empty slots
+    sources : int32 [n, S, E], the objects that each dimension comes from, -1 where there are fewer. A raw one comes
+        from its exemplar. An abstract one comes from all that was remembered; named are those remembered objects that
+        stand farthest out on it, to which a factor owes most.
     """
     structure = np.zeros((len(rows), population.n_slots, population.n_sensors), dtype=np.float32)
     phi = np.zeros((len(rows), population.n_slots, population.n_slots), dtype=np.float32)
-    for start in range(0, len(rows), 256):
-        part = rows[start : start + 256]
-        objects, there = remembered(population, part)
-        sensed = _standardised(sense(world.features, objects, population.sensor[part]), there)
-        felt = _standardised(levels(population, world, part, objects), there).swapaxes(1, 2)
-        structure[start : start + 256] = felt @ sensed
-        phi[start : start + 256] = felt @ felt.swapaxes(1, 2)
-    return structure, phi
+    sources = np.full((len(rows), population.n_slots, N_SOURCES), NOTHING, dtype=np.int32)
+    sources[:, :, 0] = population.exemplar[rows]
+    for part in chunks(len(rows)):
+        objects, there = remembered(population, rows[part])
+        stands = levels(population, world, rows[part], objects)
+        sensed = _standardised(sense(world.features, objects, population.sensor[rows[part]]), there)
+        felt = _standardised(stands, there).swapaxes(1, 2)
+        structure[part] = felt @ sensed
+        phi[part] = felt @ felt.swapaxes(1, 2)
+        out = np.where(there[:, :, None], np.abs(stands), -1.0)
+        farthest = np.argsort(-out, axis=1, kind="stable")[:, :N_SOURCES].swapaxes(1, 2)
+        named = np.take_along_axis(objects[:, None, :], farthest, axis=2)
+        known = np.take_along_axis(there[:, None, :], farthest, axis=2)
+        abstract = (population.kind[rows[part]] == ABSTRACT)[:, :, None] & known
+        at = sources[part, :, : named.shape[2]]
+        at[...] = np.where(abstract, named, at)
+    return structure, phi, sources
 
 
 def _standardised(columns: NDArray[np.float32], there: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -83,27 +107,6 @@ def _standardised(columns: NDArray[np.float32], there: NDArray[np.bool_]) -> NDA
     found = np.where(there[:, :, None], found - found.sum(axis=1, keepdims=True) / count, 0.0)
     norm = np.linalg.norm(found, axis=1, keepdims=True)
     return np.divide(found, norm, out=np.zeros_like(found), where=norm > 1e-5 * np.sqrt(count))
-
-
-def sources_of(population: Population, world: World, rows: NDArray[np.intp]) -> NDArray[np.int32]:
-    """The objects [n, S, E] that each dimension comes from, -1 where there are fewer.
-
-    A raw one comes from its exemplar. An abstract one comes from all that was remembered; named are those remembered
-    objects that stand farthest out on it, to which a factor owes most.
-    """
-    found = np.full((len(rows), population.n_slots, N_SOURCES), NOTHING, dtype=np.int32)
-    found[:, :, 0] = population.exemplar[rows]
-    for start in range(0, len(rows), 256):
-        part = rows[start : start + 256]
-        objects, there = remembered(population, part)
-        stands = np.where(there[:, :, None], np.abs(levels(population, world, part, objects)), -1.0)
-        farthest = np.argsort(-stands, axis=1, kind="stable")[:, :N_SOURCES].swapaxes(1, 2)
-        named = np.take_along_axis(objects[:, None, :], farthest, axis=2)
-        known = np.take_along_axis(there[:, None, :], farthest, axis=2)
-        abstract = (population.kind[part] == ABSTRACT)[:, :, None] & known
-        at = found[start : start + 256, :, : named.shape[2]]
-        at[...] = np.where(abstract, named, at)
-    return found
 
 
 def take_the_librarys_word(population: Population, rows: NDArray[np.intp], merge: Merge) -> None:

@@ -14,7 +14,7 @@ from agents.agent import KEPT_BY_SELECTION, Agent
 from agents.attribution import Ledger, attribute
 from agents.communication import Talk, remember_success, talk
 from agents.config import SocietyConfig
-from agents.consult import new_library, take_the_librarys_word, views_of
+from agents.consult import new_library, take_the_librarys_word, views_of, views_on_probe
 from agents.discovery import discover
 from agents.errors import InputError
 from agents.meeting import Experience, Meeting, edges_of, meet, meet_one
@@ -208,7 +208,7 @@ class Society(mesa.Model):  # type: ignore[misc]
         take_the_librarys_word(population, rows, told)
         others = np.setdiff1d(np.arange(len(population)), rows)
         for part in np.array_split(others, range(MERGE_SAMPLE, len(others), MERGE_SAMPLE)):
-            views = views_of(population, world, part)
+            views = views_on_probe(population, world, part)
             take_the_librarys_word(population, part, self.library.consult(views, n_words=told.n_words))
 
 

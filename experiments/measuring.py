@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.config import SocietyConfig
-from agents.consult import new_library, views_of
+from agents.consult import new_library, probe_levels, views_of
 from agents.population import ABSTRACT, Population
 from agents.society import MERGE_SAMPLE, Society
 from agents.superiority import bernoulli_fixed_point, win_rates
@@ -151,7 +151,8 @@ def summarise(
 def library_summary(society: Society, library: Library) -> dict[str, float | None]:
     """What the library holds of the world, beside PCA and factors of all training objects, single views and chance.
 
-    Single views are described as the library is: by the regression of the probe's features on their levels.
+    Single views are described by the regression of the probe's features on their levels; the library likewise, with
+    the agents' experience beside it.
     """
     world = society.world
     train, held_out = world.features[world.train], world.features[world.held_out]
@@ -298,14 +299,16 @@ def lifted(population: Population, rows: NDArray[np.intp], world: World) -> list
 
 
 def view_loadings(society: Society, rows: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Loadings [n, D, S] of single views, as the library's are found: the probe's features regressed on levels."""
+    """Loadings [n, D, S] of single views: the probe's features regressed on their levels."""
     world = society.world
-    known = views_of(society.population, world, rows).levels
-    assert known is not None
-    levels = known.astype(np.float64)
-    across = levels.swapaxes(1, 2)
-    inverse = np.linalg.pinv(across @ levels, rcond=1e-9, hermitian=True)
-    return (inverse @ (across @ world.features[world.probe].astype(np.float64))).swapaxes(1, 2)
+    return single_loadings(probe_levels(society.population, world, rows), world.features[world.probe])
+
+
+def single_loadings(levels: NDArray[np.floating], features: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Loadings [n, D, S] of single views with ``levels [n, P, S]``: the ``features [P, D]`` regressed on these."""
+    across = levels.astype(np.float64).swapaxes(1, 2)
+    inverse = np.linalg.pinv(across @ across.swapaxes(1, 2), rcond=1e-9, hermitian=True)
+    return (inverse @ (across @ features.astype(np.float64))).swapaxes(1, 2)
 
 
 def foretold(society: Society, library: Library) -> tuple[float | None, float | None]:

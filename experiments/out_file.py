@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from agents.errors import InputError
-from knowledge_graph.files import atomic_write
+from knowledge_graph.export import write_json
 
 
 def check(out: Path | None) -> None:
@@ -37,4 +36,4 @@ def check(out: Path | None) -> None:
 def write(out: Path | None, contents: Any) -> None:
     """Write ``contents`` as JSON, without NaN: what is not a number is null."""
     if out is not None:
-        atomic_write(out, (json.dumps(contents, indent=2, allow_nan=False) + "\n").encode())
+        write_json(contents, out)

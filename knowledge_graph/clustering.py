@@ -23,6 +23,7 @@ from knowledge_graph.views import (
     features_known,
     loadings_of,
     moments,
+    seen_in,
     standardised,
 )
 
@@ -266,7 +267,7 @@ def _levels(
     seen = np.zeros((len(views), views.n_objects), dtype=bool)
     for rows in chunks(len(views)):
         levels = views.levels[rows]
-        seen[rows] = ~np.isnan(levels).all(axis=2)
+        seen[rows] = seen_in(levels)
         if rng is not None:
             levels = np.take_along_axis(levels, _mixed(seen[rows], rng)[:, :, None], axis=1)
         these = slice(*np.searchsorted(row, [rows.start, rows.stop]))

@@ -20,7 +20,9 @@ from knowledge_graph.views import (
     chunks,
     correlations,
     features_known,
+    held_only,
     moments,
+    whitening,
 )
 
 NULL_DRAWS = 4
@@ -149,7 +151,7 @@ def known_by_members(
     for rows in chunks(len(views)):
         r = correlation[rows].astype(np.float64)
         # pinv: one dimension may repeat others.
-        inverse = np.linalg.pinv(_held_only(overlap[rows], views.held[rows]), rcond=1e-5, hermitian=True)
+        inverse = np.linalg.pinv(held_only(overlap[rows], views.held[rows]), rcond=1e-5, hermitian=True)
         support += np.minimum(np.einsum("nsk,nst,ntk->nk", r, inverse, r, optimize=True), 1.0).sum(axis=0)
     return correlation, support / len(views)
 
@@ -167,10 +169,6 @@ def _correlations_by_features(views: Views, loadings: FloatMatrix) -> NDArray[np
         there = (views.held[rows] & (sd > 1e-9))[:, :, None]
         found[rows] = np.clip(np.divide(across, sd[:, :, None], out=np.zeros(across.shape), where=there), -1.0, 1.0)
     return found
-
-
-def _held_only(overlap: NDArray[np.floating], held: NDArray[np.bool_]) -> FloatMatrix:
-    return np.where(held[:, :, None] & held[:, None, :], overlap, 0.0).astype(np.float64)
 
 
 def _shared(views: Views, n_features: int) -> tuple[FloatMatrix, NDArray[np.float64], NDArray[np.float64]]:
@@ -226,10 +224,8 @@ def _foretold(views: Views) -> NDArray[np.float32]:
     found = np.zeros(views.structure.shape, dtype=np.float32)
     for rows in chunks(len(views)):
         held = views.held[rows]
-        values, vectors = np.linalg.eigh(_held_only(views.phi[rows], held))
-        there = values > REPEATED
-        scale = np.where(there, 1.0 / np.sqrt(np.where(there, values, 1.0)), 0.0)
-        found[rows] = (vectors * scale[:, None, :]).swapaxes(1, 2) @ (views.structure[rows] * held[:, :, None])
+        own = whitening(held_only(views.phi[rows], held), least=REPEATED)
+        found[rows] = own.swapaxes(1, 2) @ (views.structure[rows] * held[:, :, None])
     return found
 
 

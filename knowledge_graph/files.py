@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import io
+import lzma
 import os
 import secrets
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+DAMAGE = (
+    OSError, ValueError, EOFError, LookupError, RuntimeError, MemoryError,
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError,
+)  # fmt: skip
+"""What the reading of a damaged or foreign archive ends in."""
 
 
 def atomic_write(path: Path | str, data: bytes) -> None:
@@ -49,7 +57,7 @@ def read_member(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
 
     Raises
     ------
-    ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, ...
-        Whatever the reading of a damaged or foreign member ends in.
+    one of `DAMAGE`
+        If the member is damaged, or no array.
     """
     return np.asarray(np.lib.format.read_array(io.BytesIO(archive.read(name)), allow_pickle=False))

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from knowledge_graph.rotation import varimax
 from knowledge_graph.views import (
-    RANK_TOLERANCE,
     FloatMatrix,
     Unified,
     Views,
@@ -24,9 +23,12 @@ from knowledge_graph.views import (
     chunks,
     correlations,
     features_known,
+    held_only,
     lifted,
     loadings_of,
+    seen_in,
     standardised,
+    whitening,
 )
 
 NULL_DRAWS = 2
@@ -95,7 +97,7 @@ def gcca(views: Views, *, features: NDArray[np.floating] | None = None, count: s
     weights = np.zeros((n_features, k))
     for rows in chunks(len(views)) if n_features else ():
         centred, norm = standardised(views.levels[rows], views.held[rows])
-        whiten = _whitening(centred)
+        whiten = whitening(centred.swapaxes(1, 2) @ centred)
         canonical = whiten @ ((centred @ whiten).swapaxes(1, 2) @ scores)
         # Canonical variates weigh columns of norm 1; an object's own levels have to be brought to that scale first.
         weights += lifted(views, canonical / norm[:, :, None], rows, n_features)
@@ -141,8 +143,7 @@ def loadings_in_experience(views: Views, scores: FloatMatrix, n_features: int) -
     total, count = np.zeros((n_features, scores.shape[1])), np.zeros(n_features)
     for rows in chunks(len(views)):
         held = views.held[rows]
-        phi = np.where(held[:, :, None] & held[:, None, :], views.phi[rows], 0.0).astype(np.float64)
-        r = np.linalg.pinv(phi, rcond=1e-5, hermitian=True) @ correlation[rows]
+        r = np.linalg.pinv(held_only(views.phi[rows], held), rcond=1e-5, hermitian=True) @ correlation[rows]
         told = np.where(held[:, :, None], views.structure[rows], 0.0).swapaxes(1, 2) @ r
         sensor = views.sensor[rows]
         total += by_feature(sensor, told, n_features)
@@ -197,9 +198,9 @@ def _mean_projection(views: Views, levels_of: Levels | None = None) -> _Mean:
     for rows in chunks(n):
         levels = views.levels[rows] if levels_of is None else levels_of(views, rows)
         centred, _ = standardised(levels, views.held[rows])
-        whiten = _whitening(centred)
+        whiten = whitening(centred.swapaxes(1, 2) @ centred)
         rank += float((np.abs(whiten).max(axis=1) > 0).sum())
-        seen += (~np.isnan(levels).all(axis=2)).sum(axis=0)
+        seen += seen_in(levels).sum(axis=0)
         # One product per chunk, of all the bases side by side.
         basis = (centred @ whiten).transpose(1, 0, 2).reshape(n_objects, -1)
         total += basis @ basis.T
@@ -245,11 +246,3 @@ def _levels_of_unrelated(views: Views, features: NDArray[np.floating]) -> Callab
         return levels_of
 
     return drawn
-
-
-def _whitening(centred: FloatMatrix) -> FloatMatrix:
-    """T [n, S, S] so that ``centred @ T`` has orthonormal columns, with zero columns for directions not there."""
-    values, vectors = np.linalg.eigh(centred.swapaxes(1, 2) @ centred)
-    there = values > RANK_TOLERANCE
-    scale = np.where(there, 1.0 / np.sqrt(np.where(there, values, 1.0)), 0.0)
-    return vectors * scale[:, None, :]

@@ -9,7 +9,7 @@ import numpy as np
 
 from knowledge_graph.concept import Concept
 from knowledge_graph.measures import congruence
-from knowledge_graph.queries import KIND_NAMES, RELATED
+from knowledge_graph.queries import RELATED, meanings
 
 if TYPE_CHECKING:
     from knowledge_graph.library import Library
@@ -58,36 +58,33 @@ def _draw_dimensions(graph: nx.MultiDiGraph, library: Library) -> None:
     last = library.last
     if last is None:
         return
-    views = last.views
-    for number in views.agent.tolist():
+    agents = last.views.agent.tolist()
+    seen = dict(zip(agents, last.seen.tolist(), strict=True)) if len(last.seen) else {}
+    for number in agents:
         graph.add_node(f"a:{number}", type="agent", agent=number)
-    for row, slot in zip(*np.nonzero(views.held), strict=True):
-        agent = f"a:{views.agent[row]}"
-        node = f"d:{views.agent[row]}.{slot}"
+    for one in meanings(library):
+        node = f"d:{one.agent}.{one.slot}"
         graph.add_node(
             node,
             type="dimension",
-            kind=KIND_NAMES[int(views.kind[row, slot])],
-            slot=int(slot),
-            born=int(views.born[row, slot]),
-            superiority=round(float(views.score[row, slot]), 6),
-            words=[library.spell(int(w)) for w in views.words[row, slot] if w >= 0],
+            kind=one.kind,
+            slot=one.slot,
+            born=one.born,
+            superiority=round(one.superiority, 6),
+            words=list(one.words),
         )
-        graph.add_edge(node, agent, type="held_by")
-        for obj in views.sources[row, slot]:
-            if obj >= 0:
-                graph.add_node(f"o:{obj}", type="object", object=int(obj))
-                graph.add_edge(node, f"o:{obj}", type="derived_from")
-        k = int(last.membership[row, slot])
-        if k >= 0:
-            r = float(last.unified.correlation[row, slot, k])
+        graph.add_edge(node, f"a:{one.agent}", type="held_by")
+        for obj in one.sources:
+            graph.add_node(f"o:{obj}", type="object", object=obj)
+            graph.add_edge(node, f"o:{obj}", type="derived_from")
+        if one.concept is not None:
             graph.add_edge(
                 node,
-                last.ids[k],
+                one.concept,
                 type="merged_into",
-                sign=1 if r >= 0 else -1,
-                r=round(abs(r), 6),
-                objects=int(last.seen[row]) if len(last.seen) else 0,
+                sign=1 if one.r >= 0 else -1,
+                r=round(abs(one.r), 6),
+                objects=seen.get(one.agent, 0),
                 round=last.number,
             )
 

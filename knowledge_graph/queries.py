@@ -319,6 +319,13 @@ def told(event: Event) -> str:
     }[event.kind]
 
 
+def meanings(library: Library) -> list[Meaning]:
+    """All dimensions that were merged last, agent by agent in the order of the views."""
+    if library.views is None:
+        return []
+    return [_meaning(library, int(row), int(slot)) for row, slot in zip(*np.nonzero(library.views.held), strict=True)]
+
+
 def _meaning(library: Library, row: int, slot: int) -> Meaning:
     last = library.rounds[-1]
     views, k = last.views, int(last.membership[row, slot])

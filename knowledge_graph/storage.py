@@ -5,9 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-import lzma
 import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -15,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from knowledge_graph.files import atomic_write, read_member
+from knowledge_graph.files import DAMAGE, atomic_write, read_member
 from knowledge_graph.history import Event, Round
 from knowledge_graph.views import Unified, Views
 
@@ -24,9 +22,6 @@ if TYPE_CHECKING:
 
 VERSION = 1
 FORMAT = "dimensional-views library"
-
-DAMAGE = (ValueError, EOFError, LookupError, OSError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
-"""What reading a damaged archive ends in."""
 
 ROUND_ARRAYS = ("membership", "seen", "mean", "sd", "overlap")
 

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
-from knowledge_graph.concept import at_membership
 from knowledge_graph.history import Event
-from knowledge_graph.queries import KIND_NAMES, Meaning, NotInLibraryError, nearest
+from knowledge_graph.queries import Meaning, NotInLibraryError, meanings, nearest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,6 +16,10 @@ if TYPE_CHECKING:
     from knowledge_graph.library import Library
 
 Table = Literal["concepts", "dimensions", "agents", "words", "events"]
+
+
+OPTIONAL = ("concept", "name")
+"""Fields of a `Meaning` that may be None."""
 
 
 def to_pandas(library: Library, table: Table = "concepts") -> pd.DataFrame:
@@ -76,28 +79,7 @@ def to_pandas(library: Library, table: Table = "concepts") -> pd.DataFrame:
 def _dimensions(library: Library) -> pd.DataFrame:
     import pandas as pd
 
-    columns = [field.name for field in dataclasses.fields(Meaning)]
-    if library.views is None:
-        return pd.DataFrame(columns=columns)
-    views, membership = library.views, library.membership
-    row, slot = np.nonzero(views.held)
-    r = at_membership(library.rounds[-1].unified.correlation, membership)[row, slot]
-    ids = np.array([*library.ids, None], dtype=object)  # the last is of no concept, -1
-    names = np.array([*(library.spell(library.names[name]) for name in library.ids), None], dtype=object)
-    k = membership[row, slot]
-    return pd.DataFrame(
-        {
-            "agent": views.agent[row],
-            "slot": slot,
-            "kind": [KIND_NAMES[kind] for kind in views.kind[row, slot].tolist()],
-            "words": [tuple(library.spell(w) for w in words if w >= 0) for words in views.words[row, slot].tolist()],
-            # As objects: in a column of text some versions of pandas would make nan of None.
-            "concept": pd.Series(ids[k], dtype=object),
-            "name": pd.Series(names[k], dtype=object),
-            "r": r.astype(np.float64),
-            "superiority": views.score[row, slot].astype(np.float64),
-            "born": views.born[row, slot],
-            "sources": [tuple(o for o in objects if o >= 0) for objects in views.sources[row, slot].tolist()],
-        },
-        columns=columns,
-    )
+    columns, rows = [field.name for field in dataclasses.fields(Meaning)], meanings(library)
+    found = pd.DataFrame([[getattr(one, name) for name in columns] for one in rows], columns=columns)
+    # As objects: in a column of text some versions of pandas would make nan of None.
+    return found.assign(**{name: pd.Series([getattr(one, name) for one in rows], dtype=object) for name in OPTIONAL})

@@ -11,12 +11,13 @@ clustering     either                        average linkage of dimensions that 
 
 from __future__ import annotations
 
+import functools
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from knowledge_graph.clustering import clustering
+from knowledge_graph.clustering import By, clustering
 from knowledge_graph.covariance import covariance
 from knowledge_graph.gcca import gcca
 from knowledge_graph.views import Unified, Views, groups_by_features, groups_by_objects
@@ -60,18 +61,29 @@ def unify(
     """
     if len(views) == 0:
         raise ValueError("unifying needs at least one view; got none")
-    chosen = _chosen(views, method)
-    if chosen == "gcca":
-        _check_connected(groups_by_objects(views), "object")
+    _check_needs(views, method)
+
+    @functools.cache
+    def groups(by: By) -> int:
+        """Into how many groups the agents fall; counted once, since that goes over all levels."""
+        return groups_by_objects(views) if by == "objects" else groups_by_features(views)
+
+    by: By = "objects" if method == "gcca" else "features"
+    if method in ("auto", "clustering") and shares_objects(views):
+        # Where objects do not join all agents, names of features still may.
+        joined_by_features_alone = groups("objects") != 1 and shares_features(views) and groups("features") == 1
+        by = "features" if joined_by_features_alone else "objects"
+    if groups(by) > 1:
+        what = by.removesuffix("s")
+        raise ValueError(
+            f"these views cannot be unified: the agents fall into {groups(by)} groups without a single {what} in "
+            f"common, so nothing says which dimensions are alike; let some agents share {by} with others"
+        )
+    if method == "clustering":
+        return clustering(views, features=features, by=by)
+    if by == "objects":
         return gcca(views, features=features, count=count)
-    if chosen == "covariance":
-        _check_connected(groups_by_features(views), "feature")
-        return covariance(views, features=features)
-    if joined_by_objects(views) or (shares_objects(views) and not joined_by_features(views)):
-        _check_connected(groups_by_objects(views), "object")
-        return clustering(views, features=features, by="objects")
-    _check_connected(groups_by_features(views), "feature")
-    return clustering(views, features=features, by="features")
+    return covariance(views, features=features)
 
 
 def shares_objects(views: Views) -> bool:
@@ -84,44 +96,22 @@ def shares_features(views: Views) -> bool:
     return all(part is not None for part in (views.sensor, views.loading, views.structure, views.phi))
 
 
-def joined_by_objects(views: Views) -> bool:
-    """Whether agents share objects, and each hangs together with every other through them."""
-    return shares_objects(views) and groups_by_objects(views) == 1
-
-
-def joined_by_features(views: Views) -> bool:
-    """Whether agents share features, and each hangs together with every other through them."""
-    return shares_features(views) and groups_by_features(views) == 1
-
-
-def _chosen(views: Views, method: Method) -> str:
+def _check_needs(views: Views, method: Method) -> None:
+    objects, features = shares_objects(views), shares_features(views)
     needs = {
-        "gcca": (shares_objects(views), "levels of at least two shared objects"),
-        "covariance": (shares_features(views), "named features: sensor, loading, structure and phi"),
-        "clustering": (shares_objects(views) or shares_features(views), "levels of shared objects, or named features"),
+        "gcca": (objects, "levels of at least two shared objects"),
+        "covariance": (features, "named features: sensor, loading, structure and phi"),
+        "clustering": (objects or features, "levels of shared objects, or named features"),
     }
     if method == "auto":
-        # Where objects do not join all agents, names of features still may.
-        if not joined_by_objects(views) and joined_by_features(views):
-            return "covariance"
-        found = next((name for name in ("gcca", "covariance") if needs[name][0]), None)
-        if found is None:
+        if not objects and not features:
             raise ValueError(
                 "these views cannot be unified: the agents share neither objects (levels of at least two) nor named "
                 "features (sensor, loading, structure and phi), so nothing says which dimensions are alike"
             )
-        return found
+        return
     if method not in needs:
         raise ValueError(f"method is {method!r}, but it must be one of auto, {', '.join(needs)}")
     there, what = needs[method]
     if not there:
         raise ValueError(f"{method} needs {what}, which these views do not have")
-    return method
-
-
-def _check_connected(groups: int, what: str) -> None:
-    if groups > 1:
-        raise ValueError(
-            f"these views cannot be unified: the agents fall into {groups} groups without a single {what} in common, "
-            f"so nothing says which dimensions are alike; let some agents share {what}s with others"
-        )

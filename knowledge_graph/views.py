@@ -242,6 +242,24 @@ def standardised(levels: NDArray[np.floating], held: NDArray[np.bool_]) -> tuple
     return filled, norm
 
 
+def seen_in(levels: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Which objects [n, P] the agents with these levels [n, P, S] have seen."""
+    return np.asarray(~np.isnan(levels).all(axis=2))
+
+
+def held_only(overlap: NDArray[np.floating], held: NDArray[np.bool_]) -> FloatMatrix:
+    """Correlations [n, S, S] of dimensions with each other, 0 in empty slots."""
+    return np.where(held[:, :, None] & held[:, None, :], overlap, 0.0).astype(np.float64)
+
+
+def whitening(gram: FloatMatrix, *, least: float = RANK_TOLERANCE) -> FloatMatrix:
+    """T [n, S, S] so that ``T' gram T`` is the identity, with zero columns for eigenvalues of at most ``least``."""
+    values, vectors = np.linalg.eigh(gram)
+    there = values > least
+    scale = np.where(there, 1.0 / np.sqrt(np.where(there, values, 1.0)), 0.0)
+    return vectors * scale[:, None, :]
+
+
 def moments(views: Views) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Means, standard deviations [N, S] and correlations [N, S, S] of agents' levels over the objects they have seen.
 
@@ -265,7 +283,7 @@ def objects_seen(views: Views) -> NDArray[np.int32]:
     """How many of the shared objects each agent has seen, [N]; [0] where the agents share no objects."""
     if views.levels is None:
         return np.zeros(0, dtype=np.int32)
-    return (~np.isnan(views.levels).all(axis=2)).sum(axis=1, dtype=np.int32)
+    return seen_in(views.levels).sum(axis=1, dtype=np.int32)
 
 
 def correlations(views: Views, scores: FloatMatrix) -> NDArray[np.float32]:
@@ -275,7 +293,7 @@ def correlations(views: Views, scores: FloatMatrix) -> NDArray[np.float32]:
     for rows in chunks(len(views)):
         levels = views.levels[rows]
         across = standardised(levels, views.held[rows])[0].swapaxes(1, 2)
-        seen = ~np.isnan(levels).all(axis=2)
+        seen = seen_in(levels)
         if seen.all():
             centred = scores - scores.mean(axis=0)
             found[rows] = across @ centred / np.sqrt(len(scores))  # scores have variance 1
@@ -329,7 +347,7 @@ def groups_by_objects(views: Views) -> int:
     """Into how many groups the agents fall that have no object in common; each agent's unseen ones are nan."""
     if views.levels is None or views.n_objects < 2:
         return len(views)
-    return _groups(np.asarray(~np.isnan(views.levels).all(axis=2)))
+    return _groups(seen_in(views.levels))
 
 
 def groups_by_features(views: Views) -> int:

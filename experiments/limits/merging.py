@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from agents.world import World, planted
 from experiments.limits.planted_views import correlated_world, planted_views
 from experiments.limits.rows import Relation, Row, judged, over_seeds, sampling_error
-from experiments.measuring import efficiency, optimal_variance
+from experiments.measuring import efficiency, optimal_variance, single_loadings
 from knowledge_graph.measures import (
     central_loadings,
     explained_variance,
@@ -97,7 +97,9 @@ def kind_world(seed: int) -> Figures:
         for method in METHODS:
             found |= merged(world, views, method, f"{sensing} {method}")
         if sensing == "random 64":
-            single = single_loadings(world, views)
+            assert views.levels is not None
+            centred = views.levels - views.levels.mean(axis=1, keepdims=True)
+            single = single_loadings(centred, world.features[world.probe])
             found["single MCC"] = max(matched_correlation(view, truth) for view in single)
             found["single efficiency"] = max(explained_variance(held_out, view) for view in single) / optimum
     views = planted_views(world, seed=seed, agents=400)
@@ -163,14 +165,6 @@ def quality(world: World, loadings: FloatMatrix, name: str) -> Figures:
         f"{name} MCC": matched_correlation(loadings, world.truth.loadings),
         f"{name} efficiency": 0.0 if share is None else share,  # None: no concept, no axis to compare it with
     }
-
-
-def single_loadings(world: World, views: Views) -> FloatMatrix:
-    """Loadings [N, D, S] of single views, found as the library's are: the probe's features regressed on levels."""
-    assert views.levels is not None
-    across = (views.levels - views.levels.mean(axis=1, keepdims=True)).astype(np.float64).swapaxes(1, 2)
-    inverse = np.linalg.pinv(across @ across.swapaxes(1, 2), rcond=1e-9, hermitian=True)
-    return (inverse @ (across @ world.features[world.probe].astype(np.float64))).swapaxes(1, 2)
 
 
 def refused(world: World, views: Views) -> float:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import agents.society
 from agents.communication import talk
 from agents.config import SocietyConfig
-from agents.consult import N_SOURCES, sources_of, take_the_librarys_word, views_of
+from agents.consult import N_SOURCES, experience_of, take_the_librarys_word, views_of
 from agents.meeting import meet
 from agents.perception import levels
 from agents.population import ABSTRACT, NOTHING, Population, found
@@ -131,7 +131,7 @@ def test_a_raw_dimension_comes_from_its_exemplar_and_an_abstract_one_from_what_s
     rows = np.arange(40)
     population.kind[:, 3] = np.where(population.held[:, 3], ABSTRACT, population.kind[:, 3])
     population.exemplar[:, 3] = NOTHING
-    sources = sources_of(population, world, rows)
+    _, _, sources = experience_of(population, world, rows)
     assert sources.shape == (40, population.n_slots, N_SOURCES)
     for row in range(40):
         memory = np.unique(population.seen[row][population.seen[row] >= 0])
