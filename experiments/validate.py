@@ -1,7 +1,7 @@
 """Hold the program against what is published or provable: ``python -m experiments.validate``.
 
 Prints a table of all limits with what was measured, and ends with 1 if any is missed. A group of limits is a module in
-`experiments.limits` with a function ``rows(*, quick, seeds)``, and a line in `GROUPS`.
+`experiments.limits` with two functions, what has to be measured and what is expected of it, and a line in `GROUPS`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import dataclasses
 import math
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
@@ -19,7 +19,8 @@ from tyro.conf import arg
 from agents.errors import InputError
 from experiments import command_line, out_file
 from experiments.limits import merging
-from experiments.limits.rows import Row
+from experiments.limits.rows import Law, Row
+from experiments.pieces import Found, Kept, Measure, over_seeds
 
 PROG = "validate"
 SEEDS, QUICK_SEEDS = 8, 3
@@ -27,14 +28,20 @@ MISSED = 1
 """Exit status where a row is not ok."""
 
 
-class Rows(Protocol):
-    """A group of limits: its rows, measured for these seeds; ``quick`` leaves out what takes minutes."""
+class Group(Protocol):
+    """A module of limits."""
 
-    def __call__(self, *, quick: bool, seeds: Sequence[int]) -> Iterable[Row]: ...
+    def measures(self, *, quick: bool) -> Mapping[str, Measure]:
+        """What has to be measured for each seed, the longest first; ``quick`` leaves out what takes minutes."""
+        ...
+
+    def rows(self, found: Mapping[str, Found]) -> Iterator[Row | Law]:
+        """What was measured, held against what is expected of it."""
+        ...
 
 
-GROUPS: dict[str, Rows] = {
-    "merging": merging.rows,
+GROUPS: dict[str, Group] = {
+    "merging": merging,
 }
 
 
@@ -53,7 +60,9 @@ class ValidateConfig:
     seed: int = 0
     """The first of them."""
     out: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
-    """A JSON file for the rows."""
+    """A JSON file for the rows; while they are measured, FILE.part holds what is done."""
+    resume: bool = False
+    """Go on with what FILE.part holds."""
 
     def __post_init__(self) -> None:
         if self.only is not None and self.only not in GROUPS:
@@ -62,6 +71,8 @@ class ValidateConfig:
             raise InputError(f"seeds is {self.seeds}, but it must be at least 2: the spread between seeds is reported")
         if self.seed < 0:
             raise InputError(f"seed is {self.seed}, but it must be at least 0")
+        if self.resume and self.out is None:
+            raise InputError("resume needs an --out, beside which the pieces that are done were kept; give the same")
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -72,13 +83,24 @@ def main(args: Sequence[str] | None = None) -> int:
     started = time.perf_counter()
     number = config.seeds or (QUICK_SEEDS if config.quick else SEEDS)
     seeds = range(config.seed, config.seed + number)
-    found = [
-        row
-        for name, rows in GROUPS.items()
-        if config.only in (None, name)
-        for row in rows(quick=config.quick, seeds=seeds)
+    groups = {name: group for name, group in GROUPS.items() if config.only in (None, name)}
+    measures = {name: dict(group.measures(quick=config.quick)) for name, group in groups.items()}
+    kept = None if config.out is None else Kept(path=part_of(config.out), of={"quick": config.quick})
+    measured = over_seeds(
+        {f"{name}: {what}": measure for name, some in measures.items() for what, measure in some.items()},
+        seeds,
+        kept=kept,
+        resume=config.resume,
+    )
+    shown = [
+        shown
+        for name, group in groups.items()
+        for shown in group.rows({what: measured[f"{name}: {what}"] for what in measures[name]})
     ]
+    found = [row for row in shown if isinstance(row, Row)]
     out_file.write(config.out, [as_json(row) for row in found])
+    if kept is not None:
+        kept.remove()
     print(table(found))
     missed = [row for row in found if not row.ok]
     judged = sum(row.relation != "report" for row in found)
@@ -89,6 +111,11 @@ def main(args: Sequence[str] | None = None) -> int:
     for row in missed:
         print(f"{PROG}: not ok: {row.name}: {number_of(row.measured)}, expected {expectation(row)}", file=sys.stderr)
     return MISSED if missed else 0
+
+
+def part_of(out: Path) -> Path:
+    """Where the pieces that are done are kept while the others are measured."""
+    return out.with_name(f"{out.name}.part")
 
 
 def as_json(row: Row) -> dict[str, Any]:

@@ -7,16 +7,16 @@ efficiency the held-out variance in their span over that in as many principal ax
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from agents.world import World, planted
 from experiments.limits.planted_views import correlated_world, planted_views
-from experiments.limits.rows import Relation, Row, judged, over_seeds, sampling_error
+from experiments.limits.rows import Relation, Row, judged, sampling_error
 from experiments.measuring import efficiency, optimal_variance, single_loadings
+from experiments.pieces import Figures, Found, Measure
 from knowledge_graph.measures import (
     central_loadings,
     explained_variance,
@@ -57,19 +57,21 @@ ALLOWANCE = 0.02
 WIDEST = 0.01
 """The most that is put down to chance; all figures here scatter less."""
 
-Figures = dict[str, float]
-Found = dict[str, NDArray[np.float64]]
 Limit = tuple[str, str, str, Relation, float]
 """The key of a figure, its name, and the source, kind and value of what is expected."""
 
 
-def rows(*, quick: bool, seeds: Sequence[int]) -> Iterator[Row]:
-    """Every row of merging; ``quick`` leaves out the society of 2,000."""
-    measures = {KIND: kind_world, SIZES: other_sizes, HARSH: harsh_worlds}
-    found = over_seeds(measures if quick else measures | {MANY: many}, seeds)
+def measures(*, quick: bool) -> dict[str, Measure]:
+    """What has to be measured; ``quick`` leaves out the society of 2,000."""
+    found: dict[str, Measure] = {KIND: kind_world, SIZES: other_sizes, HARSH: harsh_worlds}
+    return found if quick else {MANY: many} | found
+
+
+def rows(found: Mapping[str, Found]) -> Iterator[Row]:
+    """Every row of merging."""
     yield from kind_rows(found[KIND])
     yield from size_rows(found[SIZES])
-    if not quick:
+    if MANY in found:
         yield from many_rows(found[MANY])
     yield from harsh_rows(found[HARSH], found[KIND])
 

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import as_completed
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t as student
-from tqdm import tqdm
-
-from experiments.workers import processors, workers
 
 Relation = Literal["about", "exactly", "at least", "at most", "report"]
 
@@ -54,6 +49,45 @@ class Row:
     seeds: int
     ok: bool
     note: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Law:
+    """How one figure goes with another, to be drawn beside what is expected; its judgement stands in a row.
+
+    Attributes
+    ----------
+    group, name, source : as of a row
+    x, y : what the axes are
+    at : where it was measured
+    measured, spread : mean and standard deviation over the seeds, there
+    expected : the law at the same places; None where there is none
+    logarithmic : whether both axes are
+    note : one sentence on what one sees
+    """
+
+    group: str
+    name: str
+    source: str
+    x: str
+    y: str
+    at: tuple[float, ...]
+    measured: tuple[float, ...]
+    spread: tuple[float, ...]
+    expected: tuple[float, ...] | None = None
+    logarithmic: bool = False
+    note: str = ""
+
+
+def law(samples: Sequence[Samples], *, at: Sequence[float], **given: Any) -> Law:
+    """The law of a figure that was measured once per seed at each of some places; ``given`` as in `Law`."""
+    values = [np.asarray(some, dtype=np.float64) for some in samples]
+    return Law(
+        at=tuple(float(place) for place in at),
+        measured=tuple(float(some.mean()) for some in values),
+        spread=tuple(float(some.std(ddof=1)) if len(some) > 1 else 0.0 for some in values),
+        **given,
+    )
 
 
 def judged(
@@ -122,43 +156,3 @@ def sampling_error(samples: Samples, *, widest: float) -> float:
         return widest
     quantile = float(student.ppf(0.5 + CONFIDENCE / 2, n - 1))
     return min(quantile * float(values.std(ddof=1)) / float(np.sqrt(n)), widest)
-
-
-def over_seeds(
-    measures: Mapping[str, Callable[[int], Mapping[str, float]]], seeds: Sequence[int]
-) -> dict[str, dict[str, NDArray[np.float64]]]:
-    """All figures that each ``measure(seed)`` gives, as arrays [seeds]; shows on stderr how far it is.
-
-    Measures and seeds are spread over the processors; a measure is a function that other processes can import.
-
-    Raises
-    ------
-    ValueError
-        If there are no seeds, or the figures of two seeds have different names.
-    """
-    if len(seeds) == 0:
-        raise ValueError("measuring needs at least one seed; got none")
-    shown, pieces = sys.stderr.isatty(), len(measures) * len(seeds)
-    number = min(pieces, processors())
-    with (
-        workers(number, threads=max(1, processors() // number)) as pool,
-        tqdm(total=pieces, leave=False, disable=not shown) as bar,
-    ):
-        futures = {pool.submit(measure, seed): (name, seed) for seed in seeds for name, measure in measures.items()}
-        for done, future in enumerate(as_completed(futures), start=1):
-            future.result()
-            bar.set_postfix_str(futures[future][0])
-            bar.update()
-            if not shown:
-                name, seed = futures[future]
-                print(f"{done} of {pieces}: {name}, seed {seed}", file=sys.stderr, flush=True)
-    results = {what: future.result() for future, what in futures.items()}
-    return {name: _gathered([results[name, seed] for seed in seeds], name) for name in measures}
-
-
-def _gathered(figures: Sequence[Mapping[str, float]], what: str) -> dict[str, NDArray[np.float64]]:
-    names = figures[0].keys()
-    for some in figures[1:]:
-        if some.keys() != names:
-            raise ValueError(f"{what}: one seed has the figures {sorted(some)}, another {sorted(names)}")
-    return {name: np.array([some[name] for some in figures], dtype=np.float64) for name in names}

@@ -1,0 +1,148 @@
+"""Long work in pieces: every measure for every seed, side by side, with progress; what is done need not be repeated.
+
+A measure is a function of a seed that other processes can import, and gives figures by name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import as_completed
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from agents.errors import InputError
+from experiments.workers import processors, workers
+
+Figures = dict[str, float]
+Measure = Callable[[int], Mapping[str, float]]
+Found = dict[str, NDArray[np.float64]]
+"""Figures by name, each [seeds]."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Kept:
+    """Pieces that are done, a line of JSON each, in a file beside the results; the first line says what they are of.
+
+    Attributes
+    ----------
+    path : the file
+    of : what was asked for; pieces of anything else are refused
+    """
+
+    path: Path
+    of: Mapping[str, Any]
+
+    def done(self) -> dict[tuple[str, int], Figures]:
+        """Figures by measure and seed; nothing where there is no file. A last line cut short is not done.
+
+        Raises
+        ------
+        InputError
+            If the file is damaged, or its pieces are of something else.
+        """
+        try:
+            text = self.path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return {}
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{self.path} cannot be read ({error}); remove it to begin anew") from error
+        lines = text[: text.rfind("\n") + 1].splitlines()
+        if not lines:
+            return {}
+        try:
+            of, *pieces = (json.loads(line) for line in lines)
+            found = {
+                (str(piece["measure"]), int(piece["seed"])): {
+                    str(name): math.nan if figure is None else float(figure)
+                    for name, figure in piece["figures"].items()
+                }
+                for piece in pieces
+            }
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise InputError(f"{self.path} does not hold finished pieces of work; remove it to begin anew") from error
+        if of != json.loads(json.dumps(dict(self.of))):
+            raise InputError(
+                f"{self.path} is of other work ({_difference(of, dict(self.of))}); ask for the same, or remove it to "
+                "begin anew"
+            )
+        return found
+
+    def begin(self, done: Mapping[tuple[str, int], Figures]) -> None:
+        """Start the file with what was asked for and what is done already."""
+        lines = [json.dumps(dict(self.of)), *(_line(name, seed, found) for (name, seed), found in done.items())]
+        self.path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+    def remove(self) -> None:
+        """The results are written; the pieces are not needed any more."""
+        self.path.unlink(missing_ok=True)
+
+
+def over_seeds(
+    measures: Mapping[str, Measure], seeds: Sequence[int], *, kept: Kept | None = None, resume: bool = False
+) -> dict[str, Found]:
+    """All figures that each ``measure(seed)`` gives, as arrays [seeds]; shows on stderr how far it is.
+
+    Measures and seeds are spread over the processors, in the order given (so the longest should come first). With
+    ``kept`` every piece is written down as it is done, and with ``resume`` those that are there are not repeated.
+
+    Raises
+    ------
+    ValueError
+        If there are no seeds, or the figures of two seeds have different names.
+    """
+    if len(seeds) == 0:
+        raise ValueError("measuring needs at least one seed; got none")
+    wanted = [(name, seed) for name in measures for seed in seeds]
+    results: dict[tuple[str, int], Mapping[str, float]] = {}
+    if kept is not None:
+        before = kept.done() if resume else {}
+        results |= {piece: before[piece] for piece in wanted if piece in before}
+        kept.begin({piece: dict(found) for piece, found in results.items()})
+    left = [piece for piece in wanted if piece not in results]
+    shown, number = sys.stderr.isatty(), max(1, min(len(left), processors()))
+    with (
+        workers(number, threads=max(1, processors() // number)) as pool,
+        tqdm(total=len(wanted), initial=len(results), leave=False, disable=not shown) as bar,
+        closing(open(os.devnull if kept is None else kept.path, "a", encoding="utf-8")) as file,
+    ):
+        futures = {pool.submit(measures[name], seed): (name, seed) for name, seed in left}
+        for future in as_completed(futures):
+            name, seed = futures[future]
+            results[name, seed] = found = dict(future.result())
+            file.write(_line(name, seed, found) + "\n")
+            file.flush()
+            bar.set_postfix_str(name)
+            bar.update()
+            if not shown:
+                print(f"{len(results)} of {len(wanted)}: {name}, seed {seed}", file=sys.stderr, flush=True)
+    return {name: _gathered([results[name, seed] for seed in seeds], name) for name in measures}
+
+
+def _line(name: str, seed: int, found: Mapping[str, float]) -> str:
+    figures = {key: float(figure) if math.isfinite(figure) else None for key, figure in found.items()}
+    return json.dumps({"measure": name, "seed": seed, "figures": figures})
+
+
+def _difference(one: object, other: Mapping[str, Any]) -> str:
+    if not isinstance(one, dict):
+        return "its first line does not say of what"
+    name = next(name for name in {**one, **other} if one.get(name) != other.get(name))
+    return f"{name} is {one.get(name)!r} there, {other.get(name)!r} here"
+
+
+def _gathered(figures: Sequence[Mapping[str, float]], what: str) -> Found:
+    names = figures[0].keys()
+    for some in figures[1:]:
+        if some.keys() != names:
+            raise ValueError(f"{what}: one seed has the figures {sorted(some)}, another {sorted(names)}")
+    return {name: np.array([some[name] for some in figures], dtype=np.float64) for name in names}

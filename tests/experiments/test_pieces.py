@@ -1,0 +1,89 @@
+"""Work in pieces: figures of all seeds, in order; what is done is kept, and not repeated."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agents.errors import InputError
+from experiments.pieces import Kept, over_seeds
+
+
+def roots(seed: int) -> dict[str, float]:
+    if seed < 0:
+        raise ArithmeticError("no root")
+    return {"root": float(np.sqrt(seed)), "cube root" if seed > 3 else "third root": float(np.cbrt(seed))}
+
+
+def squares(seed: int) -> dict[str, float]:
+    return {"square": float(seed**2)}
+
+
+def test_figures_of_all_seeds_are_gathered_in_the_order_of_the_seeds(capfd: pytest.CaptureFixture[str]) -> None:
+    found = over_seeds({"up": squares, "down": roots}, [3, 0, 1])
+    np.testing.assert_array_equal(found["up"]["square"], [9, 0, 1])
+    np.testing.assert_allclose(found["down"]["root"], np.sqrt([3, 0, 1]))
+    assert "6 of 6: " in capfd.readouterr().err
+
+
+def test_what_goes_wrong_in_another_process_is_not_swallowed() -> None:
+    with pytest.raises(ArithmeticError, match="no root"):
+        over_seeds({"down": roots}, [1, -1])
+    with pytest.raises(ValueError, match="down: one seed has the figures"):
+        over_seeds({"down": roots}, [1, 4])
+    with pytest.raises(ValueError, match="at least one seed"):
+        over_seeds({"down": roots}, [])
+
+
+def unknown(seed: int) -> dict[str, float]:
+    return {"unknown": np.nan, "large": np.inf}
+
+
+def once(seed: int) -> dict[str, float]:
+    """Fails where it has been before."""
+    with open(f"was-here-{seed}", "x", encoding="utf-8"):
+        return {"seed": float(seed)}
+
+
+def test_pieces_that_are_done_are_not_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    kept = Kept(path=tmp_path / "part", of={"what": "work"})
+    whole = over_seeds({"once": once}, [1, 2], kept=kept)
+    lines = kept.path.read_text().splitlines()
+    assert json.loads(lines[0]) == {"what": "work"}
+    assert len(lines) == 3
+    # Stopped in the middle of writing down the last piece.
+    kept.path.write_text("\n".join(lines)[:-5])
+    Path(f"was-here-{json.loads(lines[2])['seed']}").unlink()
+    again = over_seeds({"once": once}, [1, 2, 3], kept=kept, resume=True)
+    np.testing.assert_array_equal(again["once"]["seed"], [*whole["once"]["seed"], 3.0])
+    assert len(kept.path.read_text().splitlines()) == 4
+    for seed in (1, 2, 3):
+        Path(f"was-here-{seed}").unlink()
+    over_seeds({"once": once}, [1], kept=kept)  # from the beginning, unless it is told to go on
+    assert len(kept.path.read_text().splitlines()) == 2
+
+
+def test_what_is_not_finite_comes_back_as_not_a_number(tmp_path: Path) -> None:
+    kept = Kept(path=tmp_path / "part", of={})
+    over_seeds({"unknown": unknown}, [1], kept=kept)
+    assert all(np.isnan(figure) for figure in kept.done()["unknown", 1].values())
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ('{"quick": false}\n', "of other work (quick is False there, True here)"),
+        ("[1]\n", "does not say of what"),
+        ('{"quick": true}\n{}\n', "does not hold finished pieces"),
+        ('{"quick": true}\nno\n', "does not hold finished pieces"),
+    ],
+)
+def test_pieces_of_something_else_are_refused(tmp_path: Path, content: str, says: str) -> None:
+    kept = Kept(path=tmp_path / "part", of={"quick": True})
+    kept.path.write_text(content)
+    with pytest.raises(InputError) as refusal:
+        over_seeds({"down": roots}, [1], kept=kept, resume=True)
+    assert says in str(refusal.value)
+    assert kept.path.read_text() == content
