@@ -1,0 +1,1 @@
+"""Language games by themselves, each in its published limit."""
