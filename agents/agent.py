@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     "parent", "birth", "body", "sensor", "n_seen", "loading", "kind", "exemplar", "score", "contests", "words",
-    "concept", "born", "success", "understood",
+    "concept", "born", "origin", "generation", "success", "understood",
 )  # fmt: skip
 """Attributes of an agent that are a row of the column of the same name."""
 
@@ -176,6 +176,16 @@ class Agent(mesa.Agent):  # type: ignore[misc]
     def born(self) -> NDArray[np.int32]:
         """The step at which each dimension arose, int32 [S], -1 in empty slots."""
         return self._array("born")
+
+    @property
+    def origin(self) -> NDArray[np.int8]:
+        """How each dimension first arose, int8 [S], places in `agents.population.ORIGIN_NAMES`."""
+        return self._array("origin")
+
+    @property
+    def generation(self) -> NDArray[np.int16]:
+        """How often each dimension has been handed down, int16 [S]; 0 for its own."""
+        return self._array("generation")
 
     @property
     def success(self) -> float:

@@ -14,12 +14,13 @@ from agents.archive import first_sentence
 from agents.attribution import Ledger
 from agents.config import SocietyConfig
 from agents.errors import InputError
+from agents.interactions import InteractionLog
 from agents.population import Population
 from agents.selection import Deaths
 from agents.society import Counters, Society
 from agents.world import World
 
-VERSION = 2
+VERSION = 3
 
 
 def state(society: Society) -> dict[str, NDArray[np.generic]]:
@@ -37,6 +38,7 @@ def state(society: Society) -> dict[str, NDArray[np.generic]]:
     library = {f"library/{name}": array for name, array in society.library.state().items()}
     columns = {f"population/{name}": column for name, column in society.population.copy().columns().items()}
     deaths = {f"deaths/{name}": array for name, array in _packed(society.deaths).items()}
+    log = {f"log/{name}": array for name, array in society.log.state().items()}
     edges = {} if society.edges is None else {"edges": society.edges.copy()}
     scalars = {
         "version": VERSION,
@@ -56,6 +58,7 @@ def state(society: Society) -> dict[str, NDArray[np.generic]]:
         **columns,
         **deaths,
         **library,
+        **log,
     }
 
 
@@ -85,6 +88,7 @@ def restored(arrays: Mapping[str, NDArray[Any]], world: World, config: SocietyCo
         society.edges = arrays["edges"].copy() if "edges" in arrays else None
         society.deaths = _unpacked(_part(arrays, "deaths"))
         society.library.restore(_part(arrays, "library"))
+        society.log = InteractionLog.restored(_part(arrays, "log"))
     except InputError:
         raise
     except (KeyError, TypeError, ValueError, IndexError) as error:

@@ -40,6 +40,7 @@ class Talk:
     word : int32 [B], the word said, -1 for none (gesture game, or a speaker without dimensions)
     known : bool [B], whether the hearer knew the word (in the gesture game: whether it had a dimension to line up)
     speaker_slot, hearer_slot : int [B], the dimension each side used, -1 for none
+    picked : int [B], the place in the scene that the hearer picked, -1 where it did not know the word
     n_words : how many words exist in the society afterwards
     """
 
@@ -48,6 +49,7 @@ class Talk:
     known: NDArray[np.bool_]
     speaker_slot: NDArray[np.intp]
     hearer_slot: NDArray[np.intp]
+    picked: NDArray[np.intp]
     n_words: int
 
 
@@ -83,8 +85,9 @@ def _language_game(
     lexicon = population.words[hearer]
 
     # The speaker: which dimension, which word.
-    shared = understood_words(population.words[speaker], lexicon)
-    shared &= config.audience
+    shared = np.zeros(lexicon.shape, dtype=bool)
+    if config.audience:
+        shared = understood_words(population.words[speaker], lexicon)
     slot = choose_dimension(spoken, meeting.topic, population.held[speaker], np.asarray(shared.any(axis=2)))
     mute = slot < 0
     own = population.words[speaker, slot]
@@ -123,6 +126,7 @@ def _language_game(
         known=known,
         speaker_slot=slot,
         hearer_slot=meaning,
+        picked=np.where(known, picked, NOTHING),
         n_words=n_words,
     )
 
@@ -152,6 +156,7 @@ def _gesture_game(
         known=known,
         speaker_slot=slot,
         hearer_slot=np.where(known, meaning, NOTHING),
+        picked=np.where(known, picked, NOTHING),
         n_words=n_words,
     )
 

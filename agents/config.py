@@ -45,6 +45,9 @@ class SocietyConfig:
     """Learning rate of superiority on feedback above it."""
     rate_down: float = 0.0125
     """Learning rate of superiority on feedback below it."""
+    superiority: Literal["expectile", "quantile"] = "expectile"
+    """What superiority settles on: the expectile of what is felt (steps in proportion to the surprise), or its quantile
+    (steps of one size, whatever the surprise)."""
     reward_talk: float = 0.0
     """Weight of communicative success in what superiority feeds on."""
     reward_comparison: float = 1.0
@@ -58,14 +61,21 @@ class SocietyConfig:
     bias_loss: float = 1.0
     """Self-serving bias: multiplies the own share of losses."""
 
-    discovery: Literal["factor", "pca"] = "factor"
-    """How abstract dimensions are found: common factors (minimum residual, varimax) or principal components."""
+    discovery: Literal["factor", "pca", "exemplar", "random", "embedding", "mixed"] = "factor"
+    """Where new dimensions come from: common factors of what is remembered (minimum residual, varimax), its principal
+    components, likenesses to remembered objects, random directions, coordinates of the world's embedding; or, mixed,
+    one of these for each agent and discovery."""
     attention: float = 0.1
     """Share of the sensors, those that the view explains least, turned to other features before each discovery."""
+    glimpses: int = 4
+    """Features glimpsed at for each sensor that is to turn; it turns to one that the view explains best."""
     dimension_floor: float = 0.25
     """Superiority under which a dimension is dropped."""
     turnover: float = 0.05
     """Share of the population that dies at each selection."""
+    selection: Literal["tournament", "moran"] = "tournament"
+    """Who dies and who has offspring: the least fit, and winners of tournaments among those who are left; or (the Moran
+    process) anybody, and everybody in proportion to fitness."""
     tournament: int = 3
     """Size of the tournament whose winner has offspring."""
     mutation: float = 0.1
@@ -105,6 +115,7 @@ class SocietyConfig:
             ("vocabulary", 1),
             ("candidates", 1),
             ("common_ground", 0),
+            ("glimpses", 1),
             ("tournament", 1),
         ):
             self._at_least(name, least)
@@ -135,7 +146,9 @@ class SocietyConfig:
         for name, choices in (
             ("activation", ("synchronous", "sequential")),
             ("game", ("language", "gesture")),
-            ("discovery", ("factor", "pca")),
+            ("superiority", ("expectile", "quantile")),
+            ("discovery", ("factor", "pca", "exemplar", "random", "embedding", "mixed")),
+            ("selection", ("tournament", "moran")),
             ("unify", ("gcca", "clustering", "covariance")),
             ("concepts", ("shared", "common")),
         ):
@@ -160,7 +173,7 @@ class SocietyConfig:
 
     @property
     def tau(self) -> float:
-        """The expectile that superiority settles on, a+ / (a+ + a-)."""
+        """Which expectile or quantile superiority settles on, a+ / (a+ + a-)."""
         total = self.rate_up + self.rate_down
         return self.rate_up / total if total else 0.5
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from agents.communication import spelled, turn_round
 from agents.config import SocietyConfig
-from agents.perception import levels, remembered, sense
+from agents.perception import levels, remembered, sense, standardised_over
 from agents.population import ABSTRACT, NOTHING, Population
 from agents.world import World
 from knowledge_graph.library import Library, Merge
@@ -86,8 +86,8 @@ def experience_of(
     for part in chunks(len(rows)):
         objects, there = remembered(population, rows[part])
         stands = levels(population, world, rows[part], objects)
-        sensed = _standardised(sense(world.features, objects, population.sensor[rows[part]]), there)
-        felt = _standardised(stands, there).swapaxes(1, 2)
+        sensed = standardised_over(sense(world.features, objects, population.sensor[rows[part]]), there)
+        felt = standardised_over(stands, there).swapaxes(1, 2)
         structure[part] = felt @ sensed
         phi[part] = felt @ felt.swapaxes(1, 2)
         out = np.where(there[:, :, None], np.abs(stands), -1.0)
@@ -98,15 +98,6 @@ def experience_of(
         at = sources[part, :, : named.shape[2]]
         at[...] = np.where(abstract, named, at)
     return structure, phi, sources
-
-
-def _standardised(columns: NDArray[np.float32], there: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Columns [n, R, c] with mean 0 and norm 1 over the places that are ``there [n, R]``; 0 where they do not vary."""
-    found = np.where(there[:, :, None], columns, 0.0).astype(np.float64)
-    count = np.maximum(there.sum(axis=1), 1)[:, None, None]
-    found = np.where(there[:, :, None], found - found.sum(axis=1, keepdims=True) / count, 0.0)
-    norm = np.linalg.norm(found, axis=1, keepdims=True)
-    return np.divide(found, norm, out=np.zeros_like(found), where=norm > 1e-5 * np.sqrt(count))
 
 
 def take_the_librarys_word(population: Population, rows: NDArray[np.intp], merge: Merge) -> None:

@@ -2,8 +2,8 @@
 
 "PCA and factor analysis of many landlords make the abstract landlord": each agent looks at its remembered objects
 through its sensors; Horn's parallel analysis says how many dimensions are more than chance; principal components or
-varimax-rotated common factors are proposed; a proposal refreshes the dimension that it repeats, fills an empty slot,
-or competes with the dimension whose superiority x unique variance is lowest.
+varimax-rotated common factors are proposed, and have to find a place in the view (`agents.accommodation`). Where
+dimensions come from elsewhere (`agents.sources`), as many are proposed, and go the same way.
 
 Everything works on a batch of agents. `factor_analysis` of one correlation matrix goes through factor-analyzer and
 finds the same minimum as the batched `minres`.
@@ -16,21 +16,28 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.accommodation import Correlations, Proposals, accommodate, explained
 from agents.config import SocietyConfig
 from agents.perception import remembered, sense, shift_attention
-from agents.population import ABSTRACT, EMPTY, NEUTRAL, NOTHING, Population, take_exemplar
+from agents.population import (
+    COMPONENT,
+    EMBEDDING,
+    EMPTY,
+    EXEMPLAR,
+    FACTOR,
+    NOTHING,
+    RANDOM,
+    Population,
+    take_exemplar,
+)
+from agents.sources import exemplars, random_directions, sources, told_coordinates
 from agents.world import World
 from knowledge_graph.rotation import varimax
-
-SAME = 0.85
-"""Tucker congruence from which a factor counts as the same one (Lorenzo-Seva & ten Berge 2006: .85 is fair)."""
 
 NULL_QUANTILE = 0.95
 NULL_DRAWS = 100
 CHUNK = 2048
 """Agents looked at together; bounds the memory for [n, R, m] observations."""
-
-Correlations = NDArray[np.float64]
 
 
 def discover(
@@ -43,14 +50,65 @@ def discover(
 ) -> int:
     """Let ``rows`` shift their attention and discover; returns how many new dimensions arose."""
     found = 0
-    shift_attention(population, rows, world, config.attention, rng)
+    shift_attention(population, rows, world, config, rng)
     for start in range(0, len(rows), CHUNK):
         batch = rows[start : start + CHUNK]
         corr, count = correlations(world, population, batch)
-        proposals, n_proposed, population.communality[batch] = propose(corr, count, config)
-        found += _accommodate(population, batch, corr, proposals, n_proposed, step)
-    found += _take_exemplars(population, rows, world, step, rng)
+        proposals = proposals_of(population, batch, world, corr, count, config, rng)
+        population.communality[batch] = proposals.communality
+        found += accommodate(population, batch, corr, proposals, step)
+    if config.discovery in ("factor", "pca"):  # the others have more to offer as long as there is room
+        found += _take_exemplars(population, rows, world, step, rng)
     return found
+
+
+def proposals_of(
+    population: Population,
+    rows: NDArray[np.intp],
+    world: World,
+    corr: Correlations,
+    count: NDArray[np.intp],
+    config: SocietyConfig,
+    rng: np.random.Generator,
+) -> Proposals:
+    """What ``rows`` propose, each from one source: as many dimensions as its memory has more of than noise has.
+
+    ``corr`` and ``count`` are their `correlations`.
+    """
+    n, slots, m = len(rows), population.n_slots, population.n_sensors
+    possible = sources(config, world)
+    # All draws come first and whole, so that the source of one changes no one else's luck.
+    drawn = rng.integers(len(possible), size=n) if len(possible) > 1 else np.zeros(n, dtype=np.intp)
+    origin = np.array(possible, dtype=np.int8)[drawn]
+    keys = rng.random((n, population.seen.shape[1])) if EXEMPLAR in possible else None
+    normal = rng.standard_normal((n, slots, m)) if RANDOM in possible else None
+    told = None if EMBEDDING not in possible or world.embedding is None else rng.random((n, world.embedding.shape[1]))
+
+    values, vectors = spectrum(corr)
+    number = parallel_analysis(values, count, slots)
+    loading, communality = np.zeros((n, slots, m)), np.zeros((n, m))
+    exemplar = np.full((n, slots), NOTHING, dtype=np.int32)
+    for source in possible:
+        these = np.flatnonzero(origin == source)
+        if source in (FACTOR, COMPONENT):
+            loading[these], communality[these] = in_common(
+                corr[these], values[these], vectors[these], number[these], slots, components=source == COMPONENT
+            )
+            continue
+        if keys is not None and source == EXEMPLAR:
+            loading[these], exemplar[these] = exemplars(population, rows[these], world, number[these], keys[these])
+        elif normal is not None and source == RANDOM:
+            loading[these] = random_directions(normal[these], number[these])
+        elif told is not None:
+            loading[these] = told_coordinates(population, rows[these], world, number[these], told[these])
+        communality[these] = explained(corr[these], loading[these])
+    return Proposals(
+        loading=loading,
+        number=(loading != 0).any(axis=2).sum(axis=1),
+        origin=origin,
+        exemplar=exemplar,
+        communality=communality,
+    )
 
 
 def correlations(world: World, population: Population, rows: NDArray[np.intp]) -> tuple[Correlations, NDArray[np.intp]]:
@@ -107,20 +165,46 @@ def parallel_analysis(eigenvalues: NDArray[np.float64], count: NDArray[np.intp],
     return np.cumprod(above, axis=1).sum(axis=1)
 
 
+def spectrum(corr: Correlations) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Eigenvalues [n, m], largest first, and their eigenvectors, the columns of [n, m, m]."""
+    values, vectors = np.linalg.eigh(corr)
+    return values[:, ::-1], vectors[:, :, ::-1]
+
+
 def propose(
     corr: Correlations, count: NDArray[np.intp], config: SocietyConfig
 ) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.float64]]:
-    """Unit loadings [n, S, m] of the proposed dimensions, strongest first; their number [n]; communalities [n, m]."""
-    values, vectors = np.linalg.eigh(corr)
-    values, vectors = values[:, ::-1], vectors[:, :, ::-1]
+    """Unit loadings [n, S, m] of what memories have in common, strongest first; their number [n]; communalities [n, m].
+
+    Principal components, or common factors.
+    """
+    values, vectors = spectrum(corr)
     number = parallel_analysis(values, count, config.dimensions)
-    proposals = np.zeros((len(corr), config.dimensions, corr.shape[1]))
+    components = config.discovery == "pca"
+    loading, communality = in_common(corr, values, vectors, number, config.dimensions, components=components)
+    return loading, number, communality
+
+
+def in_common(
+    corr: Correlations,
+    values: NDArray[np.float64],
+    vectors: NDArray[np.float64],
+    number: NDArray[np.intp],
+    n_slots: int,
+    *,
+    components: bool,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Unit loadings [n, S, m] of so many components or common factors of each matrix, and their communalities [n, m].
+
+    ``values`` and ``vectors`` are the matrices' `spectrum`.
+    """
+    proposals = np.zeros((len(corr), n_slots, corr.shape[1]))
     communality = np.zeros(corr.shape[:2])
-    for k in range(1, config.dimensions + 1):
+    for k in range(1, n_slots + 1):
         these = np.flatnonzero(number == k)
         if len(these) == 0:
             continue
-        if config.discovery == "pca":
+        if components:
             loadings = vectors[these, :, :k] * np.sqrt(values[these, None, :k])
         else:
             loadings, _ = minres(corr[these], k, start=vectors[these, :, :k])
@@ -132,7 +216,7 @@ def propose(
         loadings = np.take_along_axis(loadings, order[:, None, :], axis=2)
         norm = np.linalg.norm(loadings, axis=1, keepdims=True)
         proposals[these, :k] = (loadings / np.where(norm > 0, norm, 1)).swapaxes(1, 2)
-    return proposals, number, communality
+    return proposals, communality
 
 
 def minres(
@@ -197,99 +281,6 @@ def factor_analysis(corr: NDArray[np.float64], n_factors: int) -> NDArray[np.flo
     )
     model.fit(corr)
     return np.asarray(model.loadings_, dtype=np.float64)
-
-
-def unique_variance(corr: Correlations, loading: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Share of the sensed variance [n, S] that a view explains only thanks to each of its dimensions.
-
-    The drop in R^2 of predicting every sensed feature from the levels, when one dimension is left out (the squared
-    semipartial correlation, averaged over features). Empty slots have 0; so have dimensions that others repeat.
-
-    Parameters
-    ----------
-    corr : float64 [n, m, m]
-    loading : [n, S, m], zero in empty slots
-    """
-    weights = loading.astype(np.float64)
-    held = (weights != 0).any(axis=2)
-    cross = weights @ corr
-    gram = cross @ weights.swapaxes(1, 2)
-    s = weights.shape[1]
-    # Unit entries for empty slots, and a ridge that makes exact repeats share nothing instead of failing.
-    gram += np.eye(s) * np.where(held, 1e-9, 1.0)[:, :, None]
-    inverse = np.linalg.inv(gram)
-    beta = inverse @ cross
-    unique = (beta**2).sum(axis=2) / np.einsum("nss->ns", inverse)
-    return np.where(held, unique / corr.shape[1], 0.0)
-
-
-def _accommodate(
-    population: Population,
-    rows: NDArray[np.intp],
-    corr: Correlations,
-    proposals: NDArray[np.float64],
-    n_proposed: NDArray[np.intp],
-    step: int,
-) -> int:
-    """Let the proposals in: refresh what they repeat, fill empty slots, else compete with the weakest."""
-    arrived = 0
-    refreshed = np.zeros((len(rows), population.n_slots), dtype=bool)
-    for place in range(proposals.shape[1]):
-        these = np.flatnonzero(n_proposed > place)
-        if len(these) == 0:
-            break
-        arrived += _accommodate_one(
-            population, rows[these], corr[these], proposals[these, place], refreshed, these, step
-        )
-    return arrived
-
-
-def _accommodate_one(
-    population: Population,
-    rows: NDArray[np.intp],
-    corr: Correlations,
-    proposal: NDArray[np.float64],
-    refreshed: NDArray[np.bool_],
-    these: NDArray[np.intp],
-    step: int,
-) -> int:
-    """One proposal [n, m] for each row; ``refreshed[these]`` marks slots that already answered to a stronger one."""
-    everyone = np.arange(len(rows))
-    congruence = np.einsum("nsm,nm->ns", population.loading[rows].astype(np.float64), proposal)
-    congruence[population.kind[rows] != ABSTRACT] = 0.0
-    same = np.abs(congruence) >= SAME
-    # A proposal so like a stronger one that both answer to one dimension says nothing new.
-    told = (same & refreshed[these]).any(axis=1)
-    repeats = same.any(axis=1) & ~told
-    # Refresh: the same dimension, known better now; name, direction and feelings stay. Others like it are repeats.
-    nearest = np.abs(congruence).argmax(axis=1)
-    at, slot = rows[repeats], nearest[repeats]
-    sign = np.sign(congruence[everyone, nearest])[repeats, None]
-    population.loading[at, slot] = (sign * proposal[repeats]).astype(np.float32)
-    refreshed[these[repeats], slot] = True
-    same[everyone, nearest] = False
-    twice, spare = np.nonzero(same & repeats[:, None])
-    population.clear(rows[twice], spare)
-
-    value = population.score[rows] * unique_variance(corr, population.loading[rows])
-    value[population.kind[rows] == EMPTY] = -1.0
-    value[refreshed[these]] = np.inf
-    weakest = value.argmin(axis=1)
-    # What the newcomer would be worth in the place of the weakest; untested, it is valued neither high nor low.
-    rivals = population.loading[rows].copy()
-    rivals[everyone, weakest] = proposal
-    worth = NEUTRAL * unique_variance(corr, rivals)[everyone, weakest]
-    enters = ~repeats & ~told & (worth > value[everyone, weakest])
-    population.install(
-        rows[enters],
-        weakest[enters],
-        loading=proposal[enters].astype(np.float32),
-        kind=ABSTRACT,
-        exemplar=NOTHING,
-        step=step,
-    )
-    refreshed[these[enters], weakest[enters]] = True
-    return int(enters.sum())
 
 
 def _take_exemplars(

@@ -5,8 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.config import SocietyConfig
 from agents.population import ABSTRACT, NOTHING, RAW, Population, likeness, unit
 from agents.world import World
+
+CHUNK = 2048
+"""Agents that look at what they remember together; bounds the memory for [n, R, c] features."""
 
 
 def perceive(
@@ -43,24 +47,57 @@ def shift_attention(
     population: Population,
     rows: NDArray[np.intp],
     world: World,
-    share: float,
+    config: SocietyConfig,
     rng: np.random.Generator,
 ) -> None:
-    """Turn the sensors of the least communality to random features not sensed so far.
+    """Turn the sensors of the least communality to features not sensed so far, those that go best with the view.
 
-    A feature that goes with others stays; one that goes with nothing, by the factors found last, makes room. So
-    attention climbs towards groups of features that a common factor explains, without anybody knowing them.
+    A feature that goes with others stays; one that goes with nothing, by the factors found last, makes room. For each
+    sensor to turn the agent glimpses at some random features, in what it remembers, and of all these takes those of
+    which its dimensions explain most. So attention climbs towards groups of features that a common factor explains,
+    without anybody knowing them.
     """
     m, n_features = population.n_sensors, world.n_features
-    n_moved = min(round(share * m), n_features - m)
+    n_moved = min(round(config.attention * m), n_features - m)
     if n_moved == 0 or len(rows) == 0:
         return
     keys = rng.random((len(rows), n_features))
     # Ties (several features that no factor explains) must not favour low places.
     ties = np.take_along_axis(keys, population.sensor[rows].astype(np.intp), axis=1)
     moved = np.lexsort((ties, population.communality[rows]), axis=1)[:, :n_moved]
-    fresh = not_sensed(population.sensor[rows], keys)[:, :n_moved]
+    fresh = not_sensed(population.sensor[rows], keys)[:, : min(n_moved * config.glimpses, n_features - m)]
+    if fresh.shape[1] > n_moved:
+        parts = (slice(start, start + CHUNK) for start in range(0, len(rows), CHUNK))
+        promise = np.concatenate([glimpsed(population, world, rows[part], fresh[part]) for part in parts])
+        best = np.argsort(-promise, axis=1, kind="stable")[:, :n_moved]
+        fresh = np.take_along_axis(fresh, best, axis=1)
     replace_sensors(population, np.repeat(rows, n_moved), moved.ravel(), fresh.ravel(), world)
+
+
+def glimpsed(
+    population: Population, world: World, rows: NDArray[np.intp], features: NDArray[np.int32]
+) -> NDArray[np.float64]:
+    """R^2 [n, c] of each of ``features [n, c]`` on the levels of a view, over the different objects remembered.
+
+    Rounded, so that features which are the same to an agent are level, whatever the last digits.
+    """
+    objects, there = remembered(population, rows)
+    stands = standardised_over(levels(population, world, rows, objects), there)
+    seen = standardised_over(sense(world.features, objects, features), there)
+    across = stands.swapaxes(1, 2)
+    # The ridge is for dimensions that repeat others, and for empty slots, which explain nothing.
+    overlap = across @ stands + 1e-6 * np.eye(population.n_slots)
+    r = across @ seen
+    return np.einsum("nsc,nsc->nc", r, np.linalg.solve(overlap, r)).round(6)
+
+
+def standardised_over(columns: NDArray[np.float32], there: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Columns [n, R, c] with mean 0 and norm 1 over the places that are ``there [n, R]``; 0 where they do not vary."""
+    found = np.where(there[:, :, None], columns, 0.0).astype(np.float64)
+    count = np.maximum(there.sum(axis=1), 1)[:, None, None]
+    found = np.where(there[:, :, None], found - found.sum(axis=1, keepdims=True) / count, 0.0)
+    norm = np.linalg.norm(found, axis=1, keepdims=True)
+    return np.divide(found, norm, out=np.zeros_like(found), where=norm > 1e-5 * np.sqrt(count))
 
 
 def not_sensed(sensor: NDArray[np.int32], keys: NDArray[np.float64]) -> NDArray[np.int32]:

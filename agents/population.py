@@ -17,6 +17,11 @@ from agents.world import World
 
 EMPTY, RAW, ABSTRACT = 0, 1, 2
 KIND_NAMES = ("empty", "raw", "abstract")
+
+NO_ORIGIN, EXEMPLAR, FACTOR, COMPONENT, RANDOM, EMBEDDING = 0, 1, 2, 3, 4, 5
+ORIGIN_NAMES = ("none", "exemplar", "factor", "component", "random", "embedding")
+"""How a dimension first arose, see `agents.sources`; "none" for empty slots, and for what was put there by hand."""
+
 NOTHING = -1
 """No object, no word, no concept, no parent."""
 
@@ -45,6 +50,8 @@ class Population:
     words : int32 [N, S, W], oldest first, -1 where free
     concept : int32 [N, S], index into ``library.ids`` as of the last merge whose word was taken, -1 for none
     born : int32 [N, S], the step at which the dimension arose
+    origin : int8 [N, S], how it arose in the ancestor who had it first: its place in `ORIGIN_NAMES`
+    generation : int16 [N, S], how often it has been handed down to an heir since; 0 for one's own
     success : float32 [N], running mean of communicative success
     understood : float32 [N, S], the same along each dimension
     """
@@ -65,6 +72,8 @@ class Population:
     words: NDArray[np.int32]
     concept: NDArray[np.int32]
     born: NDArray[np.int32]
+    origin: NDArray[np.int8]
+    generation: NDArray[np.int16]
     success: NDArray[np.float32]
     understood: NDArray[np.float32]
 
@@ -112,6 +121,8 @@ class Population:
         self.words[rows, slots] = NOTHING
         self.concept[rows, slots] = NOTHING
         self.born[rows, slots] = NOTHING
+        self.origin[rows, slots] = NO_ORIGIN
+        self.generation[rows, slots] = 0
         self.understood[rows, slots] = 0.0
 
     def install(
@@ -120,9 +131,10 @@ class Population:
         slots: NDArray[np.intp],
         *,
         loading: NDArray[np.float32],
-        kind: int,
+        kind: NDArray[np.int8] | int,
         exemplar: NDArray[np.int32] | int,
         step: int,
+        origin: NDArray[np.int8] | int = NO_ORIGIN,
     ) -> None:
         """Put a new dimension, without words or history, into a slot of each row; ``loading`` is [n, m], unit norm.
 
@@ -135,6 +147,7 @@ class Population:
         self.exemplar[rows, slots] = exemplar
         self.score[rows, slots] = esteem
         self.born[rows, slots] = step
+        self.origin[rows, slots] = origin
         self.understood[rows, slots] = self.success[rows]
 
 
@@ -158,6 +171,8 @@ def found(world: World, config: SocietyConfig, rng: np.random.Generator) -> Popu
         words=np.full((n, slots, config.vocabulary), NOTHING, dtype=np.int32),
         concept=np.full((n, slots), NOTHING, dtype=np.int32),
         born=np.full((n, slots), NOTHING, dtype=np.int32),
+        origin=np.full((n, slots), NO_ORIGIN, dtype=np.int8),
+        generation=np.zeros((n, slots), dtype=np.int16),
         success=np.zeros(n, dtype=np.float32),
         understood=np.zeros((n, slots), dtype=np.float32),
     )
@@ -197,7 +212,7 @@ def take_exemplar(
     new = (population.exemplar[rows] != objects[:, None]).all(axis=1)
     rows, slots, objects = rows[new], slots[new], objects[new]
     alike = likeness(world.features, objects, population.sensor[rows])
-    population.install(rows, slots, loading=alike, kind=RAW, exemplar=objects, step=step)
+    population.install(rows, slots, loading=alike, kind=RAW, exemplar=objects, step=step, origin=EXEMPLAR)
     return len(rows)
 
 

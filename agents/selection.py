@@ -53,16 +53,26 @@ def select_agents(
     next_id: int,
     rng: np.random.Generator,
 ) -> Deaths:
-    """The least fit of those old enough die; mutated offspring of tournament winners take their rows."""
+    """Some of those old enough die, and mutated offspring of others take their rows.
+
+    ``config.selection`` says who. In a tournament the least fit die, and winners of tournaments among those who are
+    left have offspring. In the Moran process (Moran 1958) whoever dies is drawn evenly, and parents in proportion to
+    fitness from all who lived before, the dead among them: with one death at a time it is that process and nothing
+    else, and where everybody dies at once that of Wright and Fisher.
+    """
     worth = fitness(population)
     # Rounded by chance, so that the share holds on average in a population too small for whole numbers.
     n_dead = int(config.turnover * len(population) + rng.random())
     # The newborn are not judged before they have lived through a whole selection interval.
     judged = np.flatnonzero(step - population.birth >= config.selection_interval)
-    # Among equals chance decides, not the row: otherwise the same rows would die at every selection.
-    dead = judged[np.lexsort((rng.random(len(judged)), worth[judged]))][:n_dead]
-    alive = np.setdiff1d(np.arange(len(population)), dead)
-    parents = alive[tournament(worth[alive], len(dead), config.tournament, rng)] if len(alive) else dead
+    if config.selection == "moran":
+        dead = judged[least_fit(np.zeros(len(judged)), n_dead, rng)]
+        parents = proportional(worth, len(dead), rng)
+    else:
+        dead = judged[least_fit(worth[judged], n_dead, rng)]
+        alive = np.setdiff1d(np.arange(len(population)), dead)
+        # Where everybody dies each has an heir.
+        parents = alive[tournament(worth[alive], len(dead), config.tournament, rng)] if len(alive) else dead
     ids = next_id + np.arange(len(dead), dtype=np.int64)
     record = Deaths(
         id=population.id[dead],
@@ -74,6 +84,20 @@ def select_agents(
     )
     bear(population, dead, parents, ids, world, config, step=step, rng=rng)
     return record
+
+
+def least_fit(worth: NDArray[np.floating], n_dead: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """The ``n_dead`` least fit [..., n_dead] of each row of ``worth [..., n]``, at most all of them.
+
+    Among equals chance decides, not the place: otherwise the same rows would die at every selection.
+    """
+    return np.lexsort((rng.random(worth.shape), worth))[..., :n_dead]
+
+
+def proportional(worth: NDArray[np.floating], n_parents: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Parents, drawn with replacement: P(i) = worth_i / sum of worth, and evenly where nobody is worth anything."""
+    share = np.cumsum(worth if worth.any() else np.ones(len(worth)))
+    return np.searchsorted(share / share[-1], rng.random(n_parents), side="right")
 
 
 def tournament(worth: NDArray[np.floating], n_winners: int, size: int, rng: np.random.Generator) -> NDArray[np.intp]:
@@ -98,7 +122,7 @@ def bear(
     step: int,
     rng: np.random.Generator,
 ) -> None:
-    """Put an offspring of ``parents`` into each of ``rows`` (parents and rows have nobody in common).
+    """Put an offspring of ``parents`` into each of ``rows``; a parent may be among those whose rows are taken.
 
     It inherits body, sensors, dimensions, words and feelings, mutated: with the chance ``mutation`` it is another
     body, whose feelings start anew, and that share of its sensors is drawn anew. It has its own childhood.
@@ -110,6 +134,8 @@ def bear(
         "loading",
         "kind",
         "exemplar",
+        "origin",
+        "generation",
         "words",
         "concept",
         "score",
@@ -124,6 +150,9 @@ def bear(
     population.birth[rows] = step
     held = population.held[rows]
     population.born[rows] = np.where(held, step, NOTHING)
+    # Counted as far as the column goes.
+    once_more = held & (population.generation[rows] < np.iinfo(population.generation.dtype).max)
+    population.generation[rows] += once_more
 
     n, m, n_features = len(rows), population.n_sensors, world.n_features
     other_body = rng.random(n) < config.mutation
@@ -147,6 +176,8 @@ def _mutate_sensors(
     """Redraw the ``moved`` sensors [n, m] among the features not sensed yet, in the order of ``keys [n, D]``."""
     # Where nearly everything is sensed already, only so many sensors can move.
     moved &= moved.cumsum(axis=1) <= world.n_features - population.n_sensors
+    if not moved.any():
+        return
     at, place = np.nonzero(moved)
     nth = moved.cumsum(axis=1)[at, place] - 1
     fresh = not_sensed(population.sensor[rows], keys)

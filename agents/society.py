@@ -17,11 +17,13 @@ from agents.config import SocietyConfig
 from agents.consult import new_library, take_the_librarys_word, views_of, views_on_probe
 from agents.discovery import discover
 from agents.errors import InputError
+from agents.interactions import InteractionLog
 from agents.meeting import Experience, Meeting, edges_of, meet, meet_one
 from agents.perception import perceive
 from agents.population import Population, found, n_sensors
 from agents.rows import RowSet
 from agents.selection import Deaths, drop_dimensions, select_agents
+from agents.sources import sources
 from agents.superiority import compare, feel
 from agents.world import World
 from knowledge_graph.library import Library
@@ -73,6 +75,7 @@ class Society(mesa.Model):  # type: ignore[misc]
         self.deaths: list[tuple[int, Deaths]] = []
         self.positions: dict[int, Any] = {}  # by id, of those whom somebody placed in a Mesa space
         self.talks: list[Talk] = []  # of this step: one for all pairs, or one for each in sequential activation
+        self.log = InteractionLog()  # keeps nothing; put one with a size here to have conversations kept
 
     @property
     def agents(self) -> RowSet:
@@ -155,6 +158,7 @@ class Society(mesa.Model):  # type: ignore[misc]
         outcome = talk(self.population, self.world, meeting, self.config, self.counters.n_words, self.rng)
         self.counters.n_words = outcome.n_words
         self.talks.append(outcome)
+        self.log.listen(self.population, self.world, meeting, outcome, step=self.steps, concepts=self.library.ids)
         return Experience.of(meeting, outcome.success, outcome.speaker_slot, outcome.hearer_slot)
 
     def compare(self, experience: Experience) -> Experience:
@@ -214,6 +218,7 @@ class Society(mesa.Model):  # type: ignore[misc]
 
 def _check_fit(world: World, config: SocietyConfig) -> None:
     """Refuse a configuration that this world cannot house."""
+    sources(config, world)
     m = n_sensors(config, world)
     for name, value, limit, whose in (
         ("sensors", m, world.n_features, f"features of {world.name}"),

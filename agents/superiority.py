@@ -3,11 +3,16 @@
 V += a+ (r - V) where r > V, a- (r - V) where r < V. With a+ > a- good news counts more than bad: the fixed point is
 the expectile of r at tau = a+ / (a+ + a-) (Newey & Powell 1987), above the mean. Where every contest is fair an agent
 that wins half of them feels superior in the share tau of them.
+
+A variant takes steps of one size: V += a+ where r > V, V -= a- where r < V. Its fixed point is the quantile of r at tau
+(Robbins & Monro 1951; Dabney et al. 2018, 2020). Of contests that are only won or lost no quantile lies between 0 and
+1: there it runs to the end, 1 for whoever wins more than the share 1 - tau.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +20,7 @@ from numpy.typing import NDArray
 from agents.config import SocietyConfig
 from agents.meeting import Experience
 from agents.perception import levels, sense
-from agents.population import Population
+from agents.population import NEUTRAL, Population
 from agents.world import World
 
 LEVEL = 1e-5
@@ -57,10 +62,16 @@ def updated(
     *,
     rate_up: float,
     rate_down: float,
+    superiority: Literal["expectile", "quantile"] = "expectile",
 ) -> NDArray[np.float32]:
-    """The asymmetric update of ``score`` towards ``reward`` (any shape, both in [0, 1]), once."""
+    """The asymmetric update of ``score`` towards ``reward`` (any shape, both in [0, 1]), once.
+
+    ``quantile`` takes steps of one size, which would lead past 0 and 1 where rewards are won or lost; there it stays.
+    """
     error = reward - score
     rate = np.where(error > 0, rate_up, rate_down)
+    if superiority == "quantile":
+        return np.clip(score + rate * np.sign(error), 0.0, 1.0).astype(np.float32)
     return (score + rate * error).astype(np.float32)
 
 
@@ -68,7 +79,8 @@ def feel(population: Population, experience: Experience, config: SocietyConfig) 
     """Feed what the participants feel to the dimensions they used.
 
     Sources are applied one after the other, each at its share of the rate, so that for win-or-lose sources the fixed
-    point stays that of one coin with the mixed probability.
+    point stays that of one coin with the mixed probability; for any others it is that of their mixture, as far as the
+    rates are small.
     """
     rows, slots = experience.rows, experience.slots
     felt = experience.outcomes if experience.felt is None else experience.felt
@@ -79,6 +91,7 @@ def feel(population: Population, experience: Experience, config: SocietyConfig) 
             reward,
             rate_up=config.rate_up * weights[source],
             rate_down=config.rate_down * weights[source],
+            superiority=config.superiority,
         )
     if any(weights[source] > 0 for source in felt):
         population.contests[rows, slots] += 1
@@ -89,6 +102,61 @@ def bernoulli_fixed_point(win_rate: NDArray[np.floating], *, rate_up: float, rat
     p = np.asarray(win_rate, dtype=np.float64)
     gain, loss = p * rate_up, (1 - p) * rate_down
     return np.divide(gain, gain + loss, out=p.copy(), where=gain + loss > 0)
+
+
+def bernoulli_quantile(win_rate: NDArray[np.floating], *, rate_up: float, rate_down: float) -> NDArray[np.float64]:
+    """Where superiority of the quantile variant stays when contests are won at ``win_rate``: 0 or 1.
+
+    It climbs where p a+ > (1 - p) a-, that is p > 1 - tau, and falls where it is less; where the two are equal it
+    wanders all over [0, 1], at 1/2 on average. It keeps away from the end by some steps, the more the closer p is to
+    1 - tau: this is the limit of small rates.
+    """
+    p = np.asarray(win_rate, dtype=np.float64)
+    return np.where(np.isnan(p), np.nan, 0.5 + 0.5 * np.sign(p * rate_up - (1 - p) * rate_down))
+
+
+def settling_point(win_rate: NDArray[np.floating], config: SocietyConfig) -> NDArray[np.float64]:
+    """Where superiority settles in a society of this kind when contests are won at ``win_rate``; nan stays nan."""
+    point = bernoulli_quantile if config.superiority == "quantile" else bernoulli_fixed_point
+    return point(win_rate, rate_up=config.rate_up, rate_down=config.rate_down)
+
+
+def bernoulli_course(
+    win_rate: NDArray[np.floating],
+    contests: NDArray[np.integer],
+    *,
+    rate_up: float,
+    rate_down: float,
+    start: float = NEUTRAL,
+) -> NDArray[np.float64]:
+    """Expected superiority after so many contests won at ``win_rate`` (shapes broadcast), exact at any rates.
+
+    One contest makes E V into (1 - l) E V + p a+ with l = p a+ + (1 - p) a-, so V* is approached as (1 - l)^t.
+    """
+    p = np.asarray(win_rate, dtype=np.float64)
+    settled = bernoulli_fixed_point(p, rate_up=rate_up, rate_down=rate_down)
+    left = (1.0 - (p * rate_up + (1 - p) * rate_down)) ** np.asarray(contests, dtype=np.float64)
+    return np.asarray(settled + (start - settled) * left, dtype=np.float64)
+
+
+def zero_sum_drift(
+    first: NDArray[np.floating],
+    second: NDArray[np.floating],
+    *,
+    rate_up: float,
+    rate_down: float,
+    win_rate: float = 0.5,
+) -> NDArray[np.float64]:
+    """By how much a contest that one wins and the other loses is expected to raise the sum of their superiorities.
+
+    The winner gains a+ (1 - V), the loser loses a- V. In a fair contest that is together
+    (a+ (2 - V1 - V2) - a- (V1 + V2)) / 2: (a+ - a-) / 2 for two who feel equal to others, and nothing only once both
+    feel tau. (In the quantile variant it is a+ - a- until somebody is at an end.) ``win_rate`` is the first one's.
+    """
+    one, two = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    won = rate_up * (1 - one) - rate_down * two
+    lost = rate_up * (1 - two) - rate_down * one
+    return np.asarray(win_rate * won + (1 - win_rate) * lost, dtype=np.float64)
 
 
 def expectile(

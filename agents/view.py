@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from agents.communication import spelled
 from agents.config import MAX_DIMENSIONS
-from agents.population import EMPTY, KIND_NAMES, NOTHING, Population
+from agents.population import EMPTY, KIND_NAMES, NOTHING, ORIGIN_NAMES, Population
 from agents.world import World
 
 
@@ -35,6 +35,9 @@ class Dimension:
     exemplar : the object that a raw dimension is likeness to, else None
     concept : index into ``library.ids`` as of the last merge whose word the agent took, else None
     born : the step at which it arose
+    origin : how it first arose: from an "exemplar", a "factor" or "component" of what was remembered, a "random"
+        direction, a coordinate of an "embedding", or "none" of these
+    generation : how often it has been handed down from parent to heir since; 0 for one's own
     """
 
     slot: int
@@ -48,6 +51,8 @@ class Dimension:
     exemplar: int | None
     concept: int | None
     born: int
+    origin: str
+    generation: int
     world: World = dataclasses.field(repr=False)
 
     def weights(self, top: int | None = None) -> dict[str, float]:
@@ -75,9 +80,11 @@ class Dimension:
     def __repr__(self) -> str:
         name = " ".join(self.words) or "no word"
         weights = " ".join(f"{weight:+.2f} {feature}" for feature, weight in self.weights(top=3).items())
-        source = "" if self.exemplar is None else f" of object {self.exemplar}"
+        source = f" ({self.origin})" if self.exemplar is None else f" of object {self.exemplar}"
+        times = "once" if self.generation == 1 else f"{self.generation} times"
+        handed = f", handed down {times}" if self.generation else ""
         return (
-            f"<Dimension {self.slot} ({name}): {self.kind}{source}, superiority {self.superiority:.2f} "
+            f"<Dimension {self.slot} ({name}): {self.kind}{source}{handed}, superiority {self.superiority:.2f} "
             f"after {self.contests} contests, {weights} ...>"
         )
 
@@ -142,6 +149,8 @@ def _dimension(population: Population, world: World, row: int, slot: int) -> Dim
         exemplar=None if exemplar == NOTHING else exemplar,
         concept=None if concept == NOTHING else concept,
         born=int(population.born[row, slot]),
+        origin=ORIGIN_NAMES[population.origin[row, slot]],
+        generation=int(population.generation[row, slot]),
         world=world,
     )
 

@@ -51,6 +51,7 @@ class World:
     mean, scale : float64 [D], so that ``raw = features * scale + mean``
     image_shape : (height, width) where the features are pixels, else None
     truth : the planted factors, else None
+    embedding : float32 [M, E], centred and scaled coordinates of the objects that agents can be told, or None
     """
 
     name: str
@@ -66,6 +67,7 @@ class World:
     groups: NDArray[np.int64] | None = None
     image_shape: tuple[int, int] | None = None
     truth: Truth | None = None
+    embedding: NDArray[np.float32] | None = None
 
     @property
     def n_objects(self) -> int:
@@ -80,7 +82,8 @@ class World:
         """SHA-256 of all that a life in this world, and the measuring of it, can depend on (names apart)."""
         digest = hashlib.sha256()
         truth = () if self.truth is None else (self.truth.loadings, self.truth.scores)
-        for array in (self.features, self.train, self.held_out, self.probe, self.labels, *truth):
+        embedding = () if self.embedding is None else (self.embedding,)
+        for array in (self.features, self.train, self.held_out, self.probe, self.labels, *truth, *embedding):
             if array is None:
                 digest.update(b"none")
             else:
@@ -152,10 +155,11 @@ def planted(
 def table(path: Path, *, seed: int, label: str | None = None, probe: int = 500) -> World:
     """A world from a file: ``.npz``, ``.csv`` or ``.parquet``.
 
-    ``.npz`` holds ``features [M, D]`` and, if there, ``labels [M]``, ``category_names``, ``feature_names [D]`` and
-    ``image_ids [M]`` (objects of one image are held out together). A table has one row per object; the column named
-    ``label`` (default: a column called "label" or "labels", where there is one) holds the labels, ``image_ids`` (if
-    there) the images, all others numbers. The same data gives the same world from any of the three.
+    ``.npz`` holds ``features [M, D]`` and, if there, ``labels [M]``, ``category_names``, ``feature_names [D]``,
+    ``image_ids [M]`` (objects of one image are held out together) and ``embedding [M, E]`` (see `embedded`). A table
+    has one row per object; the column named ``label`` (default: a column called "label" or "labels", where there is
+    one) holds the labels, ``image_ids`` (if there) the images, all others numbers. The same data gives the same world
+    from any of the three (tables have no embedding).
 
     Raises
     ------
@@ -164,7 +168,7 @@ def table(path: Path, *, seed: int, label: str | None = None, probe: int = 500) 
         constant, or there are too few objects or features.
     """
     contents = read(path, label)
-    return build(
+    world = build(
         name=path.stem,
         raw=contents.features,
         seed=seed,
@@ -176,6 +180,36 @@ def table(path: Path, *, seed: int, label: str | None = None, probe: int = 500) 
         source=str(path),
         refuse_constant=True,
     )
+    return world if contents.embedding is None else embedded(world, contents.embedding, source=str(path))
+
+
+def embedded(world: World, embedding: NDArray[np.floating], *, source: str | None = None) -> World:
+    """The same world, whose agents can be told the coordinates ``embedding [M, E]`` of its objects.
+
+    Such as a network trained elsewhere gives. They are centred and scaled like features; ``source`` is what messages
+    call the world, by default its name.
+
+    Raises
+    ------
+    InputError
+        If there is not a row for each object, a value is missing or infinite, or a coordinate is the same for every
+        object of the training set.
+    """
+    source = source or world.name
+    if embedding.ndim != 2 or len(embedding) != world.n_objects or embedding.shape[1] == 0:
+        raise InputError(
+            f"{source}: 'embedding' has shape {embedding.shape}, but it must be [{world.n_objects}, coordinates], a "
+            "row for each object"
+        )
+    names = tuple(f"embedding {i}" for i in range(embedding.shape[1]))
+    _check_finite(embedding, names, source)
+    coordinates, _, _, constant = _standardised(embedding, world.train)
+    if constant.any():
+        raise InputError(
+            f"{source}: coordinate {int(constant.argmax())} of 'embedding' is the same for every object; remove that "
+            "column"
+        )
+    return dataclasses.replace(world, embedding=coordinates)
 
 
 def build(

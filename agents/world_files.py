@@ -24,6 +24,7 @@ LABELS = ("labels", "label")
 """What the labels are called, if nothing else is said (in tables also in capitals)."""
 
 GROUPS = "image_ids"
+EMBEDDING = "embedding"
 EXACT_FLOATS = {} if tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1) else {"float_precision": "round_trip"}
 """Makes pandas read the very number that was written, as it always does from 3.1 on."""
 
@@ -37,7 +38,7 @@ class Contents:
     """What a file says of M objects and D features.
 
     ``features`` float64 [M, D]; ``labels`` int64 [M] or None, indices into ``label_names``; ``groups`` int64 [M] or
-    None, equal for objects that belong together.
+    None, equal for objects that belong together; ``embedding`` float64 [M, E] or None, as far as it is numbers.
     """
 
     features: NDArray[np.float64]
@@ -45,6 +46,7 @@ class Contents:
     labels: NDArray[np.int64] | None = None
     label_names: tuple[str, ...] = ()
     groups: NDArray[np.int64] | None = None
+    embedding: NDArray[np.float64] | None = None
 
 
 def read(path: Path, label: str | None = None) -> Contents:
@@ -78,7 +80,7 @@ def _read_npz(path: Path, label: str | None) -> Contents:
             f"{path} has no array 'features' [objects, features]; it has {', '.join(map(repr, there)) or 'nothing'}"
         )
     key = _label_key(label, [name for name in there if name in LABELS], there, path)
-    arrays = read_arrays(path, {"features", "feature_names", CATEGORIES, GROUPS} | ({key} if key else set()))
+    arrays = read_arrays(path, {"features", "feature_names", CATEGORIES, GROUPS, EMBEDDING} | ({key} if key else set()))
     features = arrays["features"]
     if features.ndim != 2:
         raise InputError(f"{path}: 'features' has shape {features.shape}, but it must be [objects, features]")
@@ -96,7 +98,14 @@ def _read_npz(path: Path, label: str | None) -> Contents:
         labels=labels,
         label_names=label_names,
         groups=_groups(arrays[GROUPS], n_objects, path) if GROUPS in arrays else None,
+        embedding=_embedding(arrays[EMBEDDING], path) if EMBEDDING in arrays else None,
     )
+
+
+def _embedding(values: NDArray[Any], path: Path) -> NDArray[np.float64]:
+    if values.dtype.kind not in "fiub":
+        raise InputError(f"{path}: {EMBEDDING!r} holds {values.dtype} values, but it must hold numbers")
+    return values.astype(np.float64)
 
 
 def _read_csv(path: Path) -> pd.DataFrame:

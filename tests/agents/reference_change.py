@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.accommodation import SAME
 from agents.config import SocietyConfig
 from agents.consult import N_SOURCES
-from agents.discovery import SAME, minres, null_eigenvalues
-from agents.population import ABSTRACT, EMPTY, NEUTRAL, NOTHING
+from agents.population import ABSTRACT, EMPTY, NEUTRAL, NOTHING, RAW
 from agents.selection import GRACE
 from agents.society import MERGE_SAMPLE
 from agents.world import World
-from knowledge_graph.rotation import varimax
 from knowledge_graph.views import Views
 from tests.agents.reference_mind import Dimension, ReferenceAgent, Vector, grow_up, n_sensors
+from tests.agents.reference_sources import Proposal, Proposing
 
 if TYPE_CHECKING:
     from tests.agents.reference import ReferenceSociety
@@ -27,12 +28,15 @@ def discover(society: ReferenceSociety) -> None:
     """Phase 7: attention shifts; what the memory has in common becomes abstract dimensions."""
     world, config, rng, agents = society.world, society.config, society.rng, society.agents
     shift_attention(agents, world, config, rng)
-    for agent in agents:
+    proposing = Proposing.drawn(society)
+    for place, agent in enumerate(agents):
         corr = correlations(agent, world, config)
         refreshed: set[int] = set()
-        proposals, agent.communality = propose(corr, len(set(agent.seen)), config)
+        proposals, agent.communality = proposing.propose(place, corr)
         for proposal in proposals:
             accommodate(society, agent, proposal, corr, refreshed)
+    if config.discovery not in ("factor", "pca"):
+        return
     for agent, chance in zip(agents, rng.random(len(agents)), strict=True):
         if len(agent.held) < len(agent.view) and agent.seen:
             obj = agent.seen[int(chance * len(agent.seen))]
@@ -43,7 +47,7 @@ def discover(society: ReferenceSociety) -> None:
 def shift_attention(
     agents: list[ReferenceAgent], world: World, config: SocietyConfig, rng: np.random.Generator
 ) -> None:
-    """The sensors of least communality turn to random new features."""
+    """The sensors of least communality turn to new features: of some random ones those that the view explains best."""
     m, n_features = len(agents[0].sensor), world.n_features
     n_moved = min(round(config.attention * m), n_features - m)
     if n_moved == 0:
@@ -51,7 +55,31 @@ def shift_attention(
     for agent, keys in zip(agents, rng.random((len(agents), n_features)), strict=True):
         dullest = sorted(range(m), key=lambda place: (agent.communality[place], keys[agent.sensor[place]]))
         fresh = [int(feature) for feature in np.argsort(keys) if feature not in agent.sensor]
+        fresh = fresh[: n_moved * config.glimpses]
+        if len(fresh) > n_moved:
+            promise = {feature: glimpsed(agent, feature, world) for feature in fresh}
+            fresh.sort(key=lambda feature: -promise[feature])
         agent.sense_instead(dict(zip(dullest[:n_moved], fresh, strict=False)), world)
+
+
+def glimpsed(agent: ReferenceAgent, feature: int, world: World) -> float:
+    """How much of a feature the view explains (R^2), over the different objects in memory."""
+    objects = sorted(set(agent.seen))
+    levels = agent.levels(world, objects)
+    stands = [standing(levels[:, slot]) for slot in agent.held]
+    column = standing(world.features[objects, feature].astype(np.float64))
+    if not stands:
+        return 0.0
+    across = np.array(stands)
+    r = across @ column
+    return round(float(r @ np.linalg.solve(across @ across.T + 1e-6 * np.eye(len(r)), r)), 6)
+
+
+def standing(column: NDArray[np.floating]) -> NDArray[np.float64]:
+    """A column with mean 0 and norm 1; 0 if it does not vary."""
+    centred = column.astype(np.float64) - column.sum(dtype=np.float64) / max(len(column), 1)
+    norm = np.sqrt((centred**2).sum())
+    return centred / norm if norm > 1e-5 * np.sqrt(len(column)) else np.zeros(len(column))
 
 
 def correlations(agent: ReferenceAgent, world: World, config: SocietyConfig) -> NDArray[np.float64]:
@@ -73,47 +101,27 @@ def correlations(agent: ReferenceAgent, world: World, config: SocietyConfig) -> 
     return corr
 
 
-def propose(
-    corr: NDArray[np.float64], count: int, config: SocietyConfig
-) -> tuple[list[NDArray[np.float64]], list[float]]:
-    """Unit loadings of as many dimensions as there is more than noise for, strongest first; communalities."""
-    values, vectors = np.linalg.eigh(corr)
-    values, vectors = values[::-1], vectors[:, ::-1]
-    number = 0
-    if count > len(corr):
-        noise = null_eigenvalues(count, len(corr))
-        while number < min(config.dimensions, len(corr) - 1) and values[number] > noise[number]:
-            number += 1
-    if number == 0:
-        return [], [0.0] * len(corr)
-    if config.discovery == "pca":
-        loadings = vectors[:, :number] * np.sqrt(values[:number])
-    else:
-        unrotated, _ = minres(corr[None], number, start=vectors[None, :, :number])
-        loadings = varimax(unrotated[0], max_iterations=50, tolerance=1e-5)[0]
-    columns = sorted(loadings.T, key=lambda column: -np.linalg.norm(column))
-    communality = np.minimum((loadings**2).sum(axis=1), 1.0).astype(np.float32)
-    return [column / np.linalg.norm(column) for column in columns], communality.tolist()
-
-
 def accommodate(
     society: ReferenceSociety,
     agent: ReferenceAgent,
-    proposal: NDArray[np.float64],
+    proposal: Proposal,
     corr: NDArray[np.float64],
     refreshed: set[int],
 ) -> None:
     """A proposal refreshes the dimension it repeats, or takes an empty slot, or that of the one worth least."""
+    kind = ABSTRACT if proposal.exemplar == NOTHING else RAW
     alike = [0.0] * len(agent.view)
     for slot in agent.held:
-        if agent.dimension(slot).kind == ABSTRACT:
-            alike[slot] = float(agent.dimension(slot).loading.astype(np.float64) @ proposal)
+        if agent.dimension(slot).kind == kind:
+            alike[slot] = float(agent.dimension(slot).loading.astype(np.float64) @ proposal.loading)
     nearest_slot = max(range(len(alike)), key=lambda slot: abs(alike[slot]))
     same = [slot for slot in range(len(alike)) if abs(alike[slot]) >= SAME]
     if refreshed.intersection(same):
         return
     if same:
-        agent.dimension(nearest_slot).loading = (np.sign(alike[nearest_slot]) * proposal).astype(np.float32)
+        if kind == ABSTRACT:
+            turned = np.sign(alike[nearest_slot]) * proposal.loading
+            agent.dimension(nearest_slot).loading = turned.astype(np.float32)
         refreshed.add(nearest_slot)
         for slot in same:
             if slot != nearest_slot:
@@ -125,10 +133,16 @@ def accommodate(
         value[slot] = np.inf
     weakest = min(range(len(value)), key=lambda slot: value[slot])
     rivals = agent.loadings
-    rivals[weakest] = proposal
+    rivals[weakest] = proposal.loading
     if NEUTRAL * unique_variance(corr, rivals)[weakest] > value[weakest]:
-        new = proposal.astype(np.float32)
-        agent.install(weakest, loading=new, kind=ABSTRACT, exemplar=NOTHING, step=society.steps)
+        agent.install(
+            weakest,
+            loading=proposal.loading.astype(np.float32),
+            kind=kind,
+            exemplar=proposal.exemplar,
+            origin=proposal.origin,
+            step=society.steps,
+        )
         refreshed.add(weakest)
         society.counters.dims_discovered += 1
 
@@ -161,14 +175,12 @@ def select(society: ReferenceSociety) -> None:
     n_dead = int(config.turnover * len(agents) + rng.random())
     judged = [i for i, agent in enumerate(agents) if step - agent.birth >= config.selection_interval]
     chance = dict(zip(judged, rng.random(len(judged)), strict=True))
-    dead = sorted(judged, key=lambda i: (worth[i], chance[i]))[:n_dead]
-    alive = [i for i in range(len(agents)) if i not in dead]
-    parents = [agents[i] for i in dead]
-    if alive:
-        luck = rng.random(len(alive))
-        ranked = sorted(range(len(alive)), key=lambda i: (worth[alive[i]], luck[i]))
-        entrants = rng.integers(len(alive), size=(len(dead), config.tournament))
-        parents = [agents[alive[ranked[max(group)]]] for group in entrants]
+    if config.selection == "moran":
+        dead = sorted(judged, key=lambda i: chance[i])[:n_dead]
+        parents = [agents[drawn_by_worth(worth, luck)] for luck in rng.random(len(dead))]
+    else:
+        dead = sorted(judged, key=lambda i: (worth[i], chance[i]))[:n_dead]
+        parents = winners(society, worth, dead)
     heirs = bear(parents, counters.next_id, world, config, step, rng)
     for i, heir in zip(dead, heirs, strict=True):
         society.deaths.append(
@@ -185,6 +197,24 @@ def select(society: ReferenceSociety) -> None:
     counters.deaths += len(dead)
     counters.births += len(dead)
     counters.next_id += len(dead)
+
+
+def drawn_by_worth(worth: list[float], luck: float) -> int:
+    """The first whose worth, with that of all before, is more than this share of the whole; evenly if all are 0."""
+    up_to = list(itertools.accumulate(worth if any(worth) else [1.0] * len(worth)))
+    return next(i for i, total in enumerate(up_to) if total / up_to[-1] > luck)
+
+
+def winners(society: ReferenceSociety, worth: list[float], dead: list[int]) -> list[ReferenceAgent]:
+    """For each of the dead the winner of a tournament among the survivors; itself where there are none."""
+    agents, rng = society.agents, society.rng
+    alive = [i for i in range(len(agents)) if i not in dead]
+    if not alive:
+        return [agents[i] for i in dead]
+    luck = rng.random(len(alive))
+    ranked = sorted(range(len(alive)), key=lambda i: (worth[alive[i]], luck[i]))
+    entrants = rng.integers(len(alive), size=(len(dead), society.config.tournament))
+    return [agents[alive[ranked[max(group)]]] for group in entrants]
 
 
 def fitness(agent: ReferenceAgent) -> float:

@@ -292,14 +292,18 @@ def expected_standings(e: Experience, world: World) -> tuple[float, float]:
 
 
 def feel(society: ReferenceSociety, experiences: list[Experience]) -> None:
-    """Phase 6: superiority moves fast on what is above it and slowly on what is below."""
+    """Phase 6: superiority moves fast on what is above it and slowly on what is below, by the surprise or by a step."""
     config, weights = society.config, society.config.reward_weights
     for e in experiences:
         dimension = e.agent.dimension(e.slot)
         for source, reward in (e.outcomes if e.felt is None else e.felt).items():
             error = reward - float(dimension.score)
-            rate = config.rate_up if error > 0 else config.rate_down
-            dimension.score = np.float32(float(dimension.score) + rate * weights[source] * error)
+            rate = weights[source] * (config.rate_up if error > 0 else config.rate_down)
+            if config.superiority == "quantile":
+                step = 0.0 if error == 0 else rate if error > 0 else -rate
+                dimension.score = np.float32(min(max(float(dimension.score) + step, 0.0), 1.0))
+            else:
+                dimension.score = np.float32(float(dimension.score) + rate * error)
         dimension.contests += any(weights[source] > 0 for source in e.outcomes)
 
 

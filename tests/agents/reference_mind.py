@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.config import SocietyConfig
-from agents.population import NEUTRAL, NOTHING, RAW
+from agents.population import EXEMPLAR, NEUTRAL, NOTHING, RAW
 from agents.world import World
 
 Vector = NDArray[np.float32]
@@ -22,15 +22,18 @@ class Dimension:
     kind: int
     exemplar: int
     born: int
+    origin: int
     score: np.float32
     understood: np.float32
+    generation: int = 0
     contests: int = 0
     words: list[int] = dataclasses.field(default_factory=list)
     concept: int = NOTHING
 
     def inherited(self, step: int) -> Dimension:
         """The same for an heir, who has it from its birth."""
-        return dataclasses.replace(self, loading=self.loading.copy(), words=list(self.words), born=step)
+        own = {"loading": self.loading.copy(), "words": list(self.words)}
+        return dataclasses.replace(self, **own, born=step, generation=self.generation + 1)
 
     def feel_anew(self, score: np.float32) -> None:
         """Forget all contests."""
@@ -89,10 +92,16 @@ class ReferenceAgent:
         sensed = world.features[np.ix_(np.array(objects, dtype=np.intp), np.array(self.sensor))]
         return sensed @ self.loadings.T
 
-    def install(self, slot: int, *, loading: Vector, kind: int, exemplar: int, step: int) -> None:
+    def install(self, slot: int, *, loading: Vector, kind: int, exemplar: int, origin: int, step: int) -> None:
         """Put a new dimension into a slot; it is felt and understood like the agent in general."""
         self.view[slot] = Dimension(
-            loading=loading, kind=kind, exemplar=exemplar, born=step, score=self.esteem, understood=self.success
+            loading=loading,
+            kind=kind,
+            exemplar=exemplar,
+            born=step,
+            origin=origin,
+            score=self.esteem,
+            understood=self.success,
         )
 
     def take_exemplar(self, slot: int, obj: int, world: World, *, step: int) -> bool:
@@ -100,7 +109,7 @@ class ReferenceAgent:
         if any(self.dimension(held).exemplar == obj for held in self.held):
             return False
         alike = likeness(world, obj, self.sensor)
-        self.install(slot, loading=alike, kind=RAW, exemplar=obj, step=step)
+        self.install(slot, loading=alike, kind=RAW, exemplar=obj, origin=EXEMPLAR, step=step)
         return True
 
     def sense_instead(self, moved: dict[int, int], world: World) -> None:

@@ -160,7 +160,7 @@ def test_a_state_that_lacks_something_is_refused(name: str) -> None:
     [
         ("scalars", np.array("{")),
         ("scalars", np.array("[]")),
-        ("scalars", np.array('{"version": 2}')),
+        ("scalars", np.array('{"version": 3}')),
         ("scalars", np.zeros(3)),
         ("population/score", np.zeros((16, 8))),
         ("population/score", np.zeros((15, 8), dtype=np.float32)),
@@ -179,6 +179,6 @@ def test_a_damaged_state_is_refused(name: str, wrong: NDArray[Any]) -> None:
 def test_a_state_of_another_version_is_refused() -> None:
     society = society_of()
     arrays = state(society)
-    scalars = json.loads(str(arrays["scalars"])) | {"version": 1}
-    with pytest.raises(InputError, match="of version 1, but this program reads version 2"):
+    scalars = json.loads(str(arrays["scalars"])) | {"version": 2}
+    with pytest.raises(InputError, match="of version 2, but this program reads version 3"):
         restored(arrays | {"scalars": np.array(json.dumps(scalars))}, WORLD, society.config)

@@ -345,6 +345,7 @@ def test_success_is_remembered_in_running_means_in_general_and_along_the_dimensi
         known=np.array([True, False]),
         speaker_slot=np.array([1, 2]),
         hearer_slot=np.array([0, NOTHING]),
+        picked=np.array([0, NOTHING]),
         n_words=2,
     )
     remember_success(population, meeting_of(2), outcome)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from agents.accommodation import SAME, unique_variance
 from agents.config import SocietyConfig
 from agents.discovery import (
-    SAME,
     correlations,
     discover,
     factor_analysis,
@@ -20,7 +20,6 @@ from agents.discovery import (
     null_eigenvalues,
     parallel_analysis,
     propose,
-    unique_variance,
 )
 from agents.factor_analyzer_adapter import FactorAnalyzer
 from agents.population import ABSTRACT, EMPTY, NOTHING, RAW, Population, found

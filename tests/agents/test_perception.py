@@ -34,6 +34,10 @@ def people(
     return found(world, config, np.random.default_rng(seed))
 
 
+def attention(share: float, glimpses: int = 8) -> SocietyConfig:
+    return SocietyConfig(attention=share, glimpses=glimpses)
+
+
 def with_abstract_dimensions(population: Population, rng: np.random.Generator) -> Population:
     """The same, with two random abstract dimensions more each."""
     rows = np.arange(len(population))
@@ -110,15 +114,15 @@ def test_a_level_is_the_sum_of_what_is_sensed_as_the_dimension_weighs_it(world: 
 
 
 @settings(max_examples=25)
-@given(seed=SEEDS, share=st.floats(0, 1), sensors=st.integers(8, 40))
+@given(seed=SEEDS, share=st.floats(0, 1), sensors=st.integers(8, 40), glimpses=st.integers(1, 20))
 def test_attention_turns_as_many_sensors_as_told_and_keeps_them_distinct(
-    world: World, seed: int, share: float, sensors: int
+    world: World, seed: int, share: float, sensors: int, glimpses: int
 ) -> None:
     rng = np.random.default_rng(seed)
     population = with_abstract_dimensions(people(world, seed, sensors=sensors), rng)
     before = population.sensor.copy()
     rows = np.array([0, 2, 5])
-    shift_attention(population, rows, world, share, rng)
+    shift_attention(population, rows, world, attention(share, glimpses), rng)
     assert_distinct(population, world)
     n_moved = min(round(share * sensors), world.n_features - sensors)
     assert ((population.sensor != before).sum(axis=1)[rows] == n_moved).all()
@@ -135,16 +139,36 @@ def test_attention_leaves_features_of_the_least_communality(world: World) -> Non
     population.communality[:] = np.random.default_rng(5).random(population.communality.shape)
     explained = population.communality.copy()
     before = population.sensor.copy()
-    shift_attention(population, np.arange(len(population)), world, 0.3, np.random.default_rng(4))
+    shift_attention(population, np.arange(len(population)), world, attention(0.3), np.random.default_rng(4))
     moved = population.sensor != before
     for row in range(len(population)):
         assert explained[row, moved[row]].max() < explained[row, ~moved[row]].min()
 
 
-def test_without_abstract_dimensions_attention_goes_anywhere(world: World) -> None:
+def test_of_what_it_glimpses_at_attention_takes_what_the_view_explains_best(world: World) -> None:
+    population = people(world, agents=5, memory=40, childhood=40)
+    before = population.sensor.copy()
+    everything = attention(0.2, glimpses=world.n_features)
+    rows = np.arange(5)
+    promise = np.full((5, world.n_features), -1.0)
+    for row in rows:
+        memory = np.unique(population.seen[row][population.seen[row] >= 0])
+        stands = levels(population, world, np.array([row]), memory[None].astype(np.int32))[0].astype(np.float64)
+        design = np.column_stack([stands[:, population.held[row]], np.ones(len(memory))])
+        for feature in np.setdiff1d(np.arange(world.n_features), before[row]):
+            seen = world.features[memory, feature].astype(np.float64)
+            rest = seen - design @ np.linalg.lstsq(design, seen, rcond=None)[0]
+            promise[row, feature] = 1.0 - rest.var() / seen.var()
+    shift_attention(population, rows, world, everything, np.random.default_rng(6))
+    for row in rows:
+        new = np.setdiff1d(population.sensor[row], before[row])
+        assert sorted(new) == sorted(np.argsort(-promise[row])[: len(new)])
+
+
+def test_without_glimpses_to_choose_from_attention_goes_anywhere(world: World) -> None:
     population = people(world, agents=2000)
     before = population.sensor.copy()
-    shift_attention(population, np.arange(2000), world, 0.2, np.random.default_rng(5))
+    shift_attention(population, np.arange(2000), world, attention(0.2, glimpses=1), np.random.default_rng(5))
     share = (population.sensor != before).mean(axis=0)
     assert np.abs(share - 0.2).max() < 4 * np.sqrt(0.2 * 0.8 / 2000)
 
@@ -172,7 +196,7 @@ def test_a_raw_dimension_that_was_turned_round_stays_turned_when_attention_shift
     rows = np.arange(len(population))
     turn_round(population, rows, np.full(len(rows), 2))
     for step in range(20):
-        shift_attention(population, rows, world, 0.2, np.random.default_rng(step))
+        shift_attention(population, rows, world, attention(0.2), np.random.default_rng(step))
     alike = likeness(world.features, population.exemplar[:, 2], population.sensor)
     np.testing.assert_allclose(population.loading[:, 2], -alike, atol=1e-6)
     alike = likeness(world.features, population.exemplar[:, 1], population.sensor)

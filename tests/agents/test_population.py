@@ -16,6 +16,7 @@ from agents.config import SocietyConfig
 from agents.population import (
     ABSTRACT,
     EMPTY,
+    FACTOR,
     NEUTRAL,
     NOTHING,
     RAW,
@@ -155,7 +156,11 @@ def test_a_new_dimension_has_no_history_and_is_felt_and_understood_as_its_owner_
     population.understood[4, :4] = 0.2
     before = population.copy()
     loading = unit(np.arange(9, dtype=np.float32)[None])
-    population.install(np.array([4]), np.array([1]), loading=loading, kind=ABSTRACT, exemplar=NOTHING, step=31)
+    population.generation[4, 1] = 3
+    population.install(
+        np.array([4]), np.array([1]), loading=loading, kind=ABSTRACT, exemplar=NOTHING, step=31, origin=FACTOR
+    )
+    assert (population.origin[4, 1], population.generation[4, 1]) == (FACTOR, 0)
     assert (population.loading[4, 1] == loading[0]).all()
     assert (population.kind[4, 1], population.exemplar[4, 1], population.born[4, 1]) == (ABSTRACT, NOTHING, 31)
     assert population.score[4, 1] == pytest.approx(0.45)
@@ -172,7 +177,7 @@ def test_a_new_dimension_has_no_history_and_is_felt_and_understood_as_its_owner_
 def test_a_cleared_slot_is_as_if_nothing_had_ever_been_there(world: World) -> None:
     population, never = people(world, exemplars=3), people(world, exemplars=2)
     population.score[:, 2], population.contests[:, 2], population.words[:, 2] = 0.9, 5, 7
-    population.concept[:, 2], population.understood[:, 2] = 3, 0.4
+    population.concept[:, 2], population.understood[:, 2], population.generation[:, 2] = 3, 0.4, 2
     population.clear(np.arange(15), np.full(15, 2))
     for name, column in population.columns().items():
         assert np.array_equal(column, getattr(never, name)), name

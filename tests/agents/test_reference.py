@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from agents.config import SocietyConfig
-from agents.population import NOTHING
+from agents.population import NO_ORIGIN, NOTHING
 from agents.society import Society
-from agents.world import World, digits, planted
+from agents.world import World, digits, embedded, planted
 from tests.agents.reference import ReferenceSociety
 
 TOLERANCE = 1e-5
@@ -51,6 +51,11 @@ LIVES: dict[str, dict[str, Any]] = {
     "an odd number of agents": {"agents": 17},
     "two agents": {"agents": 2, "turnover": 0.5},
     "principal components": {"discovery": "pca"},
+    "exemplars alone": {"discovery": "exemplar"},
+    "random directions": {"discovery": "random"},
+    "random directions from nothing": {"discovery": "random", "exemplars": 0, "dimensions": 3},
+    "all sources that the world has": {"discovery": "mixed"},
+    "all sources and a small memory": {"discovery": "mixed", "memory": 24, "childhood": 0, "dimensions": 4},
     "all sources of reward": {"reward_talk": 0.5, "reward_comparison": 0.3, "reward_prediction": 0.2},
     "only prediction is rewarded": {"reward_comparison": 0.0, "reward_prediction": 1.0},
     "self-serving attribution": {
@@ -60,12 +65,23 @@ LIVES: dict[str, dict[str, Any]] = {
         "bias_gain": 1.5,
         "bias_loss": 0.5,
     },
+    "quantiles of contests": {"superiority": "quantile"},
+    "quantiles of what attribution leaves": {
+        "superiority": "quantile",
+        "reward_talk": 0.3,
+        "reward_comparison": 0.4,
+        "reward_prediction": 0.3,
+        "self_attribution": 0.3,
+        "rate_up": 0.1,
+    },
     "one word a dimension": {"vocabulary": 1},
     "two words a dimension, of which none wins": {"vocabulary": 2, "audience": False, "library_word": False},
     "a memory that overflows": {"memory": 24, "childhood": 0},
     "a memory of everything": {"memory": 512},
     "high mutation": {"mutation": 0.7, "turnover": 0.4},
     "everybody dies": {"turnover": 1.0},
+    "the Moran process": {"selection": "moran", "turnover": 0.1},
+    "the process of Wright and Fisher": {"selection": "moran", "turnover": 1.0, "reward_talk": 0.3},
     "dimensions that have to pay": {"dimension_floor": 0.7, "discovery_interval": 13},
     "views that run empty": {"dimension_floor": 1.0, "discovery_interval": 0, "selection_interval": 11},
     "gestures of views that run empty": {
@@ -117,6 +133,15 @@ def test_the_tick_equals_the_reference_on_handwritten_digits(digit_world: World)
 
 def test_the_tick_equals_the_reference_under_another_seed(small_world: World) -> None:
     live_alike(small_world, config(reward_talk=0.3, reward_prediction=0.3), steps=60, seed=2024)
+
+
+@pytest.mark.parametrize("discovery", ["embedding", "mixed"])
+def test_the_tick_equals_the_reference_where_agents_are_told_of_an_embedding(
+    small_world: World, discovery: str
+) -> None:
+    rng = np.random.default_rng(8)
+    hidden = np.maximum(small_world.features @ rng.standard_normal((32, 6)), 0)
+    live_alike(embedded(small_world, hidden), config(discovery=discovery), steps=60)
 
 
 def live_alike(world: World, life: SocietyConfig, *, steps: int, seed: int = 5, graph: nx.Graph | None = None) -> None:
@@ -191,6 +216,8 @@ def columns_of(plain: ReferenceSociety) -> dict[str, np.ndarray]:
         "words": [],
         "concept": NOTHING,
         "born": NOTHING,
+        "origin": NO_ORIGIN,
+        "generation": 0,
         "understood": 0.0,
     }
     columns = {name: [getattr(agent, name) for agent in agents] for name in SINGLE}

@@ -13,8 +13,19 @@ from scipy.stats import chisquare
 
 from agents.communication import turn_round
 from agents.config import SocietyConfig
+from agents.errors import InputError
 from agents.population import ABSTRACT, EMPTY, NEUTRAL, NOTHING, RAW, Population, found, likeness
-from agents.selection import GRACE, Deaths, bear, drop_dimensions, fitness, select_agents, tournament
+from agents.selection import (
+    GRACE,
+    Deaths,
+    bear,
+    drop_dimensions,
+    fitness,
+    least_fit,
+    proportional,
+    select_agents,
+    tournament,
+)
 from agents.society import Society
 from agents.world import World, planted
 
@@ -217,6 +228,64 @@ def test_a_fitter_kind_takes_over(world: World) -> None:
     assert share[-1] == 10
 
 
+def test_parents_are_drawn_in_proportion_to_fitness_and_evenly_where_nobody_has_any() -> None:
+    rng = np.random.default_rng(71)
+    worth = np.array([0.0, 1.0, 3.0, 0.0, 4.0, 0.0])
+    drawn = np.bincount(proportional(worth, 20_000, rng), minlength=6)
+    assert (drawn[worth == 0] == 0).all(), "who is worth nothing has no offspring while others are worth something"
+    assert chisquare(drawn[worth > 0], 20_000 * worth[worth > 0] / 8).pvalue > RARE
+    assert chisquare(np.bincount(proportional(np.zeros(6), 6000, rng), minlength=6)).pvalue > RARE
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=9), SEEDS)
+def test_whoever_is_drawn_in_proportion_to_fitness_is_there_and_has_some(worth: list[float], seed: int) -> None:
+    drawn = proportional(np.array(worth), 5, np.random.default_rng(seed))
+    assert ((drawn >= 0) & (drawn < len(worth))).all()
+    assert (np.array(worth)[drawn] > 0).all() or not any(worth)
+
+
+def test_the_least_fit_of_many_populations_are_those_of_each() -> None:
+    worth = np.random.default_rng(72).random((5, 7))
+    least = least_fit(worth, 3, np.random.default_rng(73))
+    assert (least == np.argsort(worth, axis=1)[:, :3]).all()
+    assert least_fit(worth[0], 9, np.random.default_rng(73)).shape == (7,)
+
+
+def test_in_the_moran_process_death_is_blind_and_birth_goes_by_fitness(world: World) -> None:
+    life = config(agents=8, turnover=0.25, selection="moran", memory=2, childhood=0, sensors=8)
+    population = people(world, life)
+    population.score[population.held] = 0.5
+    population.success[:] = np.arange(1, 9) / 8
+    died, begot = np.zeros(8), np.zeros(8)
+    for seed in range(1200):
+        now = population.copy()
+        deaths = select(now, world, life, step=5, seed=seed)
+        assert len(deaths.id) == 2
+        died += np.bincount(deaths.id, minlength=8)
+        begot += np.bincount(deaths.parent, minlength=8)
+    # Two die, and each parent is drawn for itself, from all who lived.
+    assert chisquare(died).pvalue > RARE
+    assert chisquare(begot, 2400 * np.arange(1, 9) / 36).pvalue > RARE
+
+
+def test_who_dies_may_leave_offspring_at_the_same_time(world: World) -> None:
+    life = config(turnover=1.0, mutation=0.0, selection="moran")
+    population = people(world, life)
+    before = population.copy()
+    deaths = select(population, world, life, step=5)
+    assert sorted(deaths.id.tolist()) == list(range(20))
+    assert population.id[deaths.id].tolist() == deaths.heir.tolist()
+    assert population.parent[deaths.id].tolist() == deaths.parent.tolist()
+    assert 1 < len(set(deaths.parent.tolist())) < 20
+    for name in (*INHERITED, *FELT):
+        assert (getattr(population, name)[deaths.id] == getattr(before, name)[deaths.parent]).all(), name
+
+
+def test_selection_is_by_tournaments_or_the_moran_process() -> None:
+    with pytest.raises(InputError, match="selection is 'lottery', but it must be one of tournament, moran"):
+        config(selection="lottery")
+
+
 @settings(max_examples=20)
 @given(seed=SEEDS, turnover=st.floats(0, 0.9), size=st.integers(1, 4))
 def test_without_mutation_the_price_equation_is_exact(world: World, seed: int, turnover: float, size: int) -> None:
@@ -235,7 +304,7 @@ def test_without_mutation_the_price_equation_is_exact(world: World, seed: int, t
         assert change == pytest.approx(np.cov(representatives, z, bias=True)[0, 1], abs=1e-9 * (1 + abs(z).max()))
 
 
-INHERITED = ("body", "sensor", "communality", "loading", "kind", "exemplar", "words", "concept")
+INHERITED = ("body", "sensor", "communality", "loading", "kind", "exemplar", "origin", "words", "concept")
 FELT = ("score", "contests", "success", "understood")
 
 
@@ -258,7 +327,9 @@ def test_an_unmutated_heir_is_as_its_parent_but_for_its_own_name_and_childhood(w
     for row, memory in zip(rows, population.seen[rows, :6].tolist(), strict=True):
         assert memory not in before.seen[:, :6].tolist()
         assert memory not in np.delete(population.seen, row, axis=0)[:, :6].tolist()
-    assert {*INHERITED, *FELT, "id", "parent", "birth", "born", "n_seen", "seen"} == set(population.columns())
+    assert (population.generation[rows] == before.generation[parents] + before.held[parents]).all()
+    own = {"id", "parent", "birth", "born", "generation", "n_seen", "seen"}
+    assert {*INHERITED, *FELT, *own} == set(population.columns())
 
 
 def test_a_wholly_mutated_heir_has_another_body_other_sensors_and_no_feelings_yet(world: World) -> None:

@@ -42,6 +42,7 @@ def lives(draw: DrawFn) -> SocietyConfig:
         audience=draw(st.booleans()),
         rate_up=draw(shares),
         rate_down=draw(shares),
+        superiority=draw(st.sampled_from(["expectile", "quantile"])),
         reward_talk=draw(shares),
         reward_comparison=draw(shares),
         reward_prediction=draw(shares) if judged else 0.0,

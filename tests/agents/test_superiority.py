@@ -16,7 +16,16 @@ from agents.config import SocietyConfig
 from agents.meeting import Experience
 from agents.population import ABSTRACT, NEUTRAL, NOTHING, Population, found
 from agents.society import Society
-from agents.superiority import bernoulli_fixed_point, compare, expectile, feel, updated, win_rates
+from agents.superiority import (
+    bernoulli_course,
+    bernoulli_fixed_point,
+    compare,
+    expectile,
+    feel,
+    updated,
+    win_rates,
+    zero_sum_drift,
+)
 from agents.world import World, digits, planted
 
 SAMPLES = arrays(np.float64, st.integers(1, 30), elements=st.floats(-100, 100, width=32))
@@ -129,6 +138,51 @@ def test_who_wins_every_other_fair_contest_feels_superior_in_the_share_tau(rate_
 
 def test_without_learning_there_is_no_illusion() -> None:
     assert bernoulli_fixed_point(np.array([0.2, 0.7]), rate_up=0.0, rate_down=0.0).tolist() == [0.2, 0.7]
+
+
+# ---- how it gets there, and what a contest does to the sum
+
+
+@given(p=st.floats(0, 1), contests=st.integers(0, 60), rate_up=st.floats(0, 1), rate_down=st.floats(0, 1))
+def test_the_expected_course_is_that_of_one_contest_after_the_other(
+    p: float, contests: int, rate_up: float, rate_down: float
+) -> None:
+    expected = NEUTRAL
+    for _ in range(contests):
+        expected += p * rate_up * (1 - expected) - (1 - p) * rate_down * expected
+    course = bernoulli_course(np.array(p), np.array(contests), rate_up=rate_up, rate_down=rate_down)
+    assert float(course) == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_course_goes_from_neutral_to_the_fixed_point_and_never_past_it() -> None:
+    rates = {"rate_up": 0.05, "rate_down": 0.0125}
+    p = np.array([[0.1], [0.5], [0.9]])
+    course = bernoulli_course(p, np.array([0, 10, 100, 10_000]), **rates)
+    np.testing.assert_allclose(course[:, 0], NEUTRAL)
+    np.testing.assert_allclose(course[:, -1:], bernoulli_fixed_point(p, **rates))
+    assert (np.diff(course[0]) <= 0).all()
+    assert (np.diff(course[1:], axis=1) >= 0).all()
+
+
+@given(first=st.floats(0, 1), second=st.floats(0, 1), p=st.floats(0, 1))
+def test_a_contest_raises_the_sum_of_feelings_by_what_the_winner_gains_less_what_the_loser_loses(
+    first: float, second: float, p: float
+) -> None:
+    rates = {"rate_up": 0.05, "rate_down": 0.0125}
+    before = np.array([first, second], dtype=np.float32)
+    won = updated(before, np.array([1.0, 0.0]), **rates).sum(dtype=np.float64) - before.sum(dtype=np.float64)
+    lost = updated(before, np.array([0.0, 1.0]), **rates).sum(dtype=np.float64) - before.sum(dtype=np.float64)
+    drift = zero_sum_drift(np.array(first), np.array(second), win_rate=p, **rates)
+    assert float(drift) == pytest.approx(p * won + (1 - p) * lost, abs=1e-6)
+
+
+def test_fair_contests_raise_the_sum_until_both_feel_tau() -> None:
+    felt = np.array([0.0, 0.5, 0.8, 1.0])
+    drift = zero_sum_drift(felt, felt, rate_up=0.05, rate_down=0.0125)
+    np.testing.assert_allclose(drift, [0.05, (0.05 - 0.0125) / 2, 0.0, -0.0125], atol=1e-12)
+    # Who learns from good and bad news alike only passes superiority on.
+    even = zero_sum_drift(felt, 1 - felt, rate_up=0.02, rate_down=0.02)
+    np.testing.assert_allclose(even, 0, atol=1e-12)
 
 
 @pytest.mark.parametrize("shares", [(1.0, 0.0), (0.75, 0.25), (0.5, 0.5)])

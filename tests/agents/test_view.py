@@ -135,3 +135,18 @@ def test_views_are_sequences_and_say_what_they_hold(society: Society) -> None:
         assert f"superiority {d.superiority:.2f} after {d.contests} contests" in repr(d)
         assert all(word in repr(d) for word in d.words)
         assert (f"raw of object {d.exemplar}" in repr(d)) == (d.kind == "raw")
+        assert (f"abstract ({d.origin})" in repr(d)) == (d.kind == "abstract")
+
+
+def test_a_dimension_says_how_it_arose_and_how_often_it_was_handed_down(society: Society) -> None:
+    population = society.population
+    everything = [d for view in views(society) for d in view]
+    assert {d.origin for d in everything if d.kind == "raw"} == {"exemplar"}
+    assert {d.origin for d in everything if d.kind == "abstract"} == {"factor"}
+    for row, view in enumerate(views(society)):
+        assert [d.generation for d in view] == population.generation[row, population.held[row]].tolist()
+    said = {d.generation: repr(d) for d in everything}
+    assert {0, 1, 2} <= said.keys()
+    assert "handed down" not in said[0]
+    assert ", handed down once, " in said[1]
+    assert ", handed down 2 times, " in said[2]
