@@ -59,7 +59,12 @@ def closing_table(summary: dict[str, Any]) -> str:
             _number(talk["success"]),
             f"before the library {_number(talk['success_before'])}, guessing {_number(talk['chance'])}",
         ),
-        ("words", _number(talk["distinct_words"], 0), f"{_number(talk['words_per_concept'], 1)} per concept"),
+        *_about_unseen(talk),
+        (
+            "words",
+            _number(talk["distinct_words"], 0),
+            _listed(f"{_number(talk['words_per_concept'], 1)} per concept", _agreed(talk.get("steps_to_convention"))),
+        ),
         (
             "superiority felt",
             _number(felt["mean_felt"]),
@@ -92,6 +97,18 @@ def _listed(*said: str) -> str:
 
 def _before(value: float | None) -> str:
     return "" if value is None else f"before living {_number(value)}"
+
+
+def _agreed(step: float | None) -> str:
+    return "" if step is None else f"agreed on from step {_number(step, 0)}"
+
+
+def _about_unseen(talk: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """The row for talk about objects that nobody has met, among few and many; none where it is not known."""
+    value, among = talk.get("success_unseen"), talk.get("success_unseen_by_candidates") or {}
+    others = {n: share for n, share in among.items() if n != str(talk["candidates"]) and share is not None}
+    beside = ", ".join(f"among {n} {_number(share)}" for n, share in others.items())
+    return [] if value is None else [("  about objects never met", _number(value), beside)]
 
 
 def _own_weights(library: dict[str, Any], unlived: dict[str, Any], name: str) -> list[tuple[str, str, str]]:

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from agents.config import SocietyConfig
 from agents.consult import new_library, probe_levels, views_of
+from agents.language import distinct_words, words_per_dimension
 from agents.population import ABSTRACT, Population
 from agents.society import MERGE_SAMPLE, Society
-from agents.superiority import bernoulli_fixed_point, win_rates
+from agents.superiority import settling_point, win_rates
 from agents.world import World
-from knowledge_graph.concept import word_counts
+from experiments.measuring_language import conventions, language_summary
 from knowledge_graph.library import Library
 from knowledge_graph.measures import (
     central_loadings,
@@ -80,12 +81,16 @@ def metrics(society: Society, recorder: Recorder) -> Row:
     population, world, library = society.population, society.world, society.library
     held = population.held
     standing = standings(society)
+    rows = sampled_rows(society)
+    levels = probe_levels(population, world, rows)
     row: Row = {
         "step": society.steps,
         "success": recorder.talk(recorder.success),
         "known": recorder.talk(recorder.known),
-        "distinct_words": distinct_words(population),
+        "distinct_words": distinct_words(population.words),
         "n_words": society.counters.n_words,
+        "words_per_dimension": words_per_dimension(population.words, held),
+        **conventions(society, library, rows, levels),
         "mean_felt": standing["mean_felt"],
         "mean_true": standing["mean_true"],
         "predicted": standing["predicted"],
@@ -95,7 +100,7 @@ def metrics(society: Society, recorder: Recorder) -> Row:
         "n_concepts": len(library),
         "explained_variance": None,
         "efficiency": None,
-        "best_view_variance": best_view_variance(society),
+        "best_view_variance": best_view_variance(world, levels),
         "mcc": None,
         "deaths": society.counters.deaths,
         "births": society.counters.births,
@@ -133,8 +138,7 @@ def summarise(
             "success": recorder.talk(recorder.success),
             "success_before": recorder.success_before,
             "chance": 1.0 / society.config.candidates,
-            "distinct_words": distinct_words(society.population),
-            "words_per_concept": words_per_concept(library),
+            **language_summary(society, library, recorder.rows, sampled_rows(society)),
         },
         "superiority": {**standings(society), "tau": society.config.tau},
         "selection": {
@@ -253,8 +257,9 @@ def standings(society: Society) -> dict[str, float | None]:
     """Superiority felt and true, over all dimensions held: means, their difference, and what the win rates predict.
 
     ``predicted`` is where the felt superiority settles once every dimension has been in enough contests: the mean of
-    p a+ / (p a+ + (1 - p) a-) over the true win rates p. It holds for feedback from comparison alone that one takes
-    wholly for one's own doing, and is None for any other.
+    p a+ / (p a+ + (1 - p) a-) over the true win rates p, or in the quantile variant the share of them above 1 - tau,
+    where it runs to 1 and elsewhere to 0 (in the limit of small rates). It holds for feedback from comparison alone
+    that one takes wholly for one's own doing, and is None for any other.
     """
     population = society.population
     held = population.held
@@ -263,7 +268,7 @@ def standings(society: Society) -> dict[str, float | None]:
     true = true_standing(society)[held]
     felt = float(population.score[held].mean(dtype=np.float64))
     config = society.config
-    settled = bernoulli_fixed_point(true, rate_up=config.rate_up, rate_down=config.rate_down)
+    settled = settling_point(true, config)
     return {
         "mean_felt": felt,
         "mean_true": float(true.mean()),
@@ -340,11 +345,10 @@ def explained(features: NDArray[np.floating], told: NDArray[np.float64]) -> floa
     return 1.0 - float(np.square(features - told).sum()) / total if total > 0 else None
 
 
-def best_view_variance(society: Society) -> float:
-    """The largest share of the held-out variance in the span of one agent's view."""
-    world = society.world
+def best_view_variance(world: World, levels: NDArray[np.floating]) -> float:
+    """The largest share of the held-out variance in the span of one view, of those with ``levels [n, P, S]``."""
     held_out = world.features[world.held_out].astype(np.float64)
-    gram, views = held_out.T @ held_out, view_loadings(society, sampled_rows(society))
+    gram, views = held_out.T @ held_out, single_loadings(levels, world.features[world.probe])
     across = views.swapaxes(1, 2)
     inside = np.linalg.pinv(across @ views, rcond=1e-9, hermitian=True) @ (across @ (gram @ views))
     total = float(np.trace(gram))
@@ -369,17 +373,3 @@ def sampled_rows(society: Society, limit: int = SINGLE_VIEWS) -> NDArray[np.intp
     if n <= limit:
         return np.arange(n)
     return np.sort(np.random.default_rng([society.seed, society.steps]).permutation(n)[:limit])
-
-
-def distinct_words(population: Population) -> int:
-    """How many words are in use."""
-    words = np.unique(population.words)
-    return int((words >= 0).sum())
-
-
-def words_per_concept(library: Library) -> float | None:
-    """Mean number of different words that the forms of one concept go by; None without named concepts."""
-    if library.views is None or not library.ids:
-        return None
-    counts = [len(words) for words in word_counts(library.views.words, library.membership, len(library))]
-    return float(np.mean([n for n in counts if n])) if any(counts) else None

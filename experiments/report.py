@@ -7,20 +7,16 @@ anything. Whatever comes from data is escaped, for HTML and for plotly.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from typing import Any
-
-from plotly.offline import get_plotlyjs
 
 from agents.society import Society
 from experiments.report_coverage import coverage_section
 from experiments.report_library import looks_section, map_section, number_section, words_section
-from experiments.report_page import script
-from experiments.report_society import deaths_section, doing_section, feelings_section, settings_section, talk_section
+from experiments.report_page import page
+from experiments.report_society import deaths_section, doing_section, feelings_section, settings_section
+from experiments.report_talk import talk_section
 from experiments.report_text import DASH, Row, count, esc, headline, key_figures, known, last, lede, number
 from knowledge_graph.library import Library
-
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:"
 
 
 def render(
@@ -63,35 +59,12 @@ def render(
     lived = f"{count(summary['n_steps'], 'step')} of {count(summary['n_agents'], 'agent')}, seed {seed}"
     took = f", in {number(wall, 0)} seconds" if wall is not None else ""
     pace = f" ({number(speed, 0)} agent-steps a second)" if speed is not None else ""
-    # Inside the library's own strings the end of a script can be written in a way that a page does not take for one.
-    plotly_js = get_plotlyjs().replace("</script", r"<\/script")
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="{POLICY}">
-<title>{esc(title)}</title>
-<style>
-{files("experiments").joinpath("report.css").read_text(encoding="utf-8")}</style>
-</head>
-<body>
-<main>
-<header>
-<p class="eyebrow">Dimensional views &middot; a society at step {number(summary["n_steps"], 0)}</p>
-<h1>{headline(summary, society.config, society.world.name)}</h1>
-<p class="lede">{lede(summary, best_view)}</p>
-<nav>{"".join(f'<a href="#{section.id}">{section.short}</a>' for section in sections)}</nav>
-<dl class="keys">{keys}</dl>
-</header>
-{"".join(section.html for section in sections)}
-<noscript><p class="note">The charts are drawn by JavaScript, which is switched off here.</p></noscript>
-<footer>{lived}{took}{pace}. The same seed gives the same society.</footer>
-</main>
-<script>{plotly_js}</script>
-<script>
-{script([plot for section in sections for plot in section.plots])}
-</script>
-</body>
-</html>
-"""
+    return page(
+        title=title,
+        eyebrow=f"Dimensional views &middot; a society at step {number(summary['n_steps'], 0)}",
+        heading=headline(summary, society.config, society.world.name),
+        lede=lede(summary, best_view),
+        sections=sections,
+        header=f'<dl class="keys">{keys}</dl>\n',
+        footer=f"{lived}{took}{pace}. The same seed gives the same society.",
+    )

@@ -23,7 +23,7 @@ from experiments.report_chart import (
     line,
     over_time,
 )
-from experiments.report_text import Row, last, number, percent
+from experiments.report_text import Row, known, last, number, percent
 from knowledge_graph.history import Event
 
 MANY_MERGES = 40
@@ -57,16 +57,55 @@ def talk_figure(rows: Sequence[Row], *, chance: float | None, merges: Sequence[i
     return over_time(figure, rows)
 
 
+def scenes_figure(
+    met: Mapping[str, float | None], unseen: Mapping[str, float | None], chance: Mapping[str, float | None]
+) -> go.Figure | None:
+    """Success by number of candidates, about objects that agents can have met and held-out ones, beside guessing."""
+    if all(known(value) is None for value in met.values()):
+        return None
+    figure = chart(x="objects to pick from", height=300)
+    for name, values, colour, dash in (
+        ("objects of their world", met, BLUE, "solid"),
+        ("objects never met", unseen, ORANGE, "solid"),
+        ("guessing", chance, GREY, "dot"),
+    ):
+        if any(known(value) is not None for value in values.values()):
+            figure.add_scatter(
+                x=list(values),
+                y=[known(value) for value in values.values()],
+                name=name,
+                mode="lines" if dash == "dot" else "lines+markers",
+                line={"color": colour, "width": 1.6 if dash == "dot" else 2.4, "dash": dash},
+                hovertemplate="%{y:.1%}",
+            )
+    figure.update_layout(hovermode="x unified")
+    figure.update_xaxes(type="category")
+    figure.update_yaxes(range=[0, 1.02], tickformat=".0%")
+    return figure
+
+
 def words_figure(rows: Sequence[Row]) -> go.Figure | None:
-    """Words in use beside concepts to be named, on a logarithmic scale."""
+    """Words in use beside concepts to be named, and how many of one go with one of the other; logarithmic."""
     if not last(rows, "distinct_words"):
         return None
-    figure = chart(x="step", height=300)
+    figure = chart(x="step", height=340)
     positive = [dict(row) | {k: row.get(k) or None for k in ("distinct_words", "n_concepts")} for row in rows]
     line(figure, positive, "distinct_words", "words in use", GREEN)
     line(figure, positive, "n_concepts", "concepts to be named", BLUE, dash="dash", width=1.8, shape="hv")
     figure.update_traces(hovertemplate="%{y:,.0f}")
+    line(figure, rows, "synonymy", "words for one concept", ORANGE)
+    line(figure, rows, "homonymy", "concepts for one word", PURPLE)
     figure.update_yaxes(type="log", tickvals=[m * 10**e for e in range(7) for m in (1, 2, 5)], tickformat=",d")
+    return over_time(figure, rows)
+
+
+def agreement_figure(rows: Sequence[Row]) -> go.Figure | None:
+    """How likely two agents are to say the same word for a concept."""
+    if last(rows, "coherence") is None:
+        return None
+    figure = chart(x="step", height=340, legend=False)
+    line(figure, rows, "coherence", "the same word", GREEN)
+    figure.update_yaxes(range=[0, 1.02], tickformat=".0%")
     return over_time(figure, rows)
 
 

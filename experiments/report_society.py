@@ -1,4 +1,4 @@
-"""Sections of the report on the society: its talk, its feelings, its dead, whose doing it was, how it was set up."""
+"""Sections of the report on the society: its feelings, its dead, whose doing it was, how it was set up."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from agents.selection import fitness
 from agents.society import Society
-from agents.superiority import bernoulli_fixed_point
+from agents.superiority import settling_point
 from experiments import report_figures as draw
 from experiments.measuring import true_standing
 from experiments.report_page import Plot, Section
@@ -25,48 +25,6 @@ ALIKE = 0.05
 
 LAST_DEAD = 8
 """Deaths that are told one by one."""
-
-
-def talk_section(society: Society, metrics: Sequence[Row], summary: Mapping[str, Any]) -> Section:
-    config, talk = society.config, summary["communication"]
-    words = config.game == "language"
-    interval = config.merge_interval
-    merges = range(interval, society.steps + 1, interval) if interval and society.library.rounds else []
-    figure = draw.talk_figure(metrics, chance=known(talk["chance"]), merges=merges, words=words)
-    section = {"id": "talk", "short": "Talk", "heading": "How they came to understand each other"}
-    if figure is None:
-        return Section(**section, text="Nobody has talked, or it was not recorded.")
-    text = (
-        f"One agent means one of {count(talk['candidates'], 'object')}, says a word for a dimension and shows how high "
-        "the object stands on it; the other picks. An unknown word is a failure, so a young society does worse than "
-        "guessing. "
-        if words
-        else f"One agent means one of {count(talk['candidates'], 'object')} and points; the other lines up its own "
-        "dimensions with what it is shown, and picks. "
-    )
-    if known(talk["success_before"]) is not None and known(talk["success"]) is not None:
-        text += (
-            f"{percent(talk['success_before'])} of conversations succeeded before the library first spoke, and "
-            f"{percent(talk['success'])} at the end; guessing succeeds in {percent(talk['chance'])}."
-        )
-    elif known(talk["success"]) is not None:
-        chance = percent(talk["chance"])
-        text += f"At the end {percent(talk['success'])} of conversations succeed; guessing does in {chance}."
-    parts: list[str | Plot | tuple[Plot, ...]] = [
-        Plot(
-            name="talk",
-            heading="Conversations in which the right object was picked",
-            note="Triangles mark merges, at which agents take the library&#x27;s word for their dimensions."
-            if merges and config.library_word
-            else "",
-            figure=figure,
-        )
-    ]
-    lexicon = draw.words_figure(metrics) if words else None
-    if lexicon is not None:
-        note = "At first everybody coins words; then most are forgotten. Logarithmic scale."
-        parts.append(Plot(name="words", heading="Words in use", note=note, figure=lexicon))
-    return Section(**section, text=text, parts=parts)
 
 
 def feelings_section(society: Society, metrics: Sequence[Row], summary: Mapping[str, Any]) -> Section:
@@ -96,16 +54,22 @@ def feelings_section(society: Society, metrics: Sequence[Row], summary: Mapping[
         )
     if foretold:
         text += f"With their win rates it settles at {number(felt['predicted'])}. "
-    if foretold and known(felt["tau"]) is not None:
-        text += f"Were every contest fair, it would settle at &tau; = {number(felt['tau'])}."
+    tau = known(felt["tau"]) if foretold and config.superiority == "expectile" else None
+    if tau is not None:
+        text += f"Were every contest fair, it would settle at &tau; = {number(tau)}."
+    elif foretold:
+        text += (
+            "Feelings move in steps of one size here, whatever the surprise: they run to 1 on a dimension on which "
+            f"more than {number(1 - config.tau)} of contests are won, and to 0 on the others."
+        )
     parts: list[str | Plot | tuple[Plot, ...]] = []
-    developed = draw.superiority_figure(metrics, tau=known(felt["tau"]) if foretold else None)
+    developed = draw.superiority_figure(metrics, tau=tau)
     if developed is not None:
         note = "Mean over all dimensions held. The axis does not start at 0."
         parts.append(Plot(name="superiority", heading="Superiority felt, and true", note=note, figure=developed))
     feeling, true, contests = standings_of(society)
     p = np.linspace(0.0, 1.0, 101)
-    curve = (p, bernoulli_fixed_point(p, rate_up=up, rate_down=down)) if foretold else None
+    curve = (p, settling_point(p, config)) if foretold else None
     spread = draw.standing_histogram(feeling, true)
     cloud = draw.standing_scatter(feeling, true, contests, curve)
     if spread is not None and cloud is not None:

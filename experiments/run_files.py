@@ -21,19 +21,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents import checkpoint
+from agents import checkpoint, interactions
 from agents.archive import first_sentence, read_arrays
 from agents.config import SocietyConfig
 from agents.errors import InputError
 from agents.society import Society
-from experiments.measuring import Recorder, Row, metrics
+from experiments.measuring import Recorder, metrics
 from knowledge_graph import storage
 from knowledge_graph.export import to_graphml, to_json, to_node_link
 from knowledge_graph.files import atomic_write
 from knowledge_graph.library import Library
 
 CONFIG, CHECKPOINT = "config.json", "checkpoint.npz"
-RESULTS = ("summary.json", "metrics.csv", "library.json", "library.graphml", "library.npz", "report.html")
+RESULTS = (
+    "summary.json",
+    "metrics.csv",
+    "interactions.csv",
+    "library.json",
+    "library.graphml",
+    "library.npz",
+    "report.html",
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -158,6 +166,7 @@ def write_results(
         "metrics.csv": to_csv(
             recorder.rows, columns=list(recorder.rows[0] if recorder.rows else metrics(society, recorder))
         ),
+        "interactions.csv": to_csv(interactions.records(society.log.rows, society.world), columns=interactions.COLUMNS),
         "library.json": to_json(to_node_link(graph)),
         "library.graphml": to_graphml(graph),
         "library.npz": storage.to_bytes(library),
@@ -167,7 +176,7 @@ def write_results(
         _write(out / name, content)
 
 
-def to_csv(rows: Sequence[Row], *, columns: Sequence[str]) -> bytes:
+def to_csv(rows: Sequence[Mapping[str, object]], *, columns: Sequence[str]) -> bytes:
     """A table of rows, with a header even where there are none; None is an empty cell."""
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, fieldnames=columns, lineterminator="\n")

@@ -1,7 +1,7 @@
 """Run a society and write what came of it: ``python -m experiments.run_society --world digits --out DIR``.
 
-Writes to DIR: config.json, summary.json, metrics.csv, library.json, library.graphml, library.npz, report.html,
-checkpoint.npz.
+Writes to DIR: config.json, summary.json, metrics.csv, interactions.csv, library.json, library.graphml, library.npz,
+report.html, checkpoint.npz.
 Every file appears whole or not at all; an interrupted run goes on with ``--resume DIR`` to the same result.
 """
 
@@ -27,6 +27,7 @@ from agents import checkpoint
 from agents import world as worlds
 from agents.config import SocietyConfig
 from agents.errors import InputError
+from agents.interactions import InteractionLog, records, sentences
 from agents.society import Society
 from agents.world import World
 from experiments import command_line, run_files
@@ -39,6 +40,9 @@ DEFAULT_STEPS = 300
 DEFAULT_OUT = Path("runs/society")
 TENTHS = 10
 """Without a terminal for the progress bar, a line is written after each tenth of the run."""
+
+OVERHEARD = 3
+"""Conversations that are told below the closing table."""
 
 LARGEST = 2**31 - 1
 """The columns of a population count in 32 bits."""
@@ -72,6 +76,8 @@ class RunConfig(SocietyConfig):
     """Objects that anyone can point at."""
     record_interval: int = 10
     """Steps from one row of metrics to the next."""
+    interactions: int = 1000
+    """Conversations kept to be read, an even random sample of all; 0 keeps none."""
     checkpoint_interval: int = 100
     """Steps from one checkpoint to the next; 0 writes one at the end only."""
     planted_objects: int = 4000
@@ -89,6 +95,7 @@ class RunConfig(SocietyConfig):
             ("seed", 0),
             ("probe", worlds.MIN_PROBE),
             ("record_interval", 1),
+            ("interactions", 0),
             ("checkpoint_interval", 0),
             ("planted_objects", worlds.MIN_OBJECTS),
             ("planted_features", worlds.MIN_FEATURES),
@@ -142,8 +149,18 @@ def run(config: RunConfig, saved: Saved | None, out: Path) -> int:
     summary = summarise(society, library, recorder, name=config.world, seed=config.seed, wall_s=wall_s)
     run_files.write_results(society, library, recorder, summary, out)
     print(closing_table(summary))
+    if said := overheard(society):
+        print(said)
     print(f"\nReport: {out / 'report.html'}")
     return 0
+
+
+def overheard(society: Society) -> str:
+    """A few of the conversations that were kept, from the beginning to the end of the run; empty without any."""
+    kept, heard = len(society.log), society.log.heard
+    head = f"\n{kept:,} of {heard:,} conversations are in interactions.csv, among them"
+    told = sentences(records(society.log.spread(OVERHEARD), society.world))
+    return "\n".join([head, *(f"  {sentence}" for sentence in told)]) if told else ""
 
 
 def resumed(config: RunConfig, flags: Sequence[str]) -> tuple[RunConfig, Saved]:
@@ -175,6 +192,7 @@ def settle(config: RunConfig, saved: Saved | None) -> tuple[Society, Recorder, f
         world = make_world(config)
         if saved is None:
             society = Society(world, society_config(config), seed=config.seed)
+            society.log = InteractionLog(size=config.interactions, seed=config.seed, candidates=config.candidates)
             return society, Recorder(unlived=unlived(society)), 0.0
         try:
             society = checkpoint.restored(saved.arrays, world, society_config(config))
@@ -266,11 +284,13 @@ def _check_room(config: RunConfig) -> None:
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else float("inf")
     words = config.dimensions * ((config.sensors or 1) + config.vocabulary)
     planted = config.planted_objects * config.planted_features if config.world == "planted" else 0
+    kept = min(config.interactions, config.agents * (config.steps or DEFAULT_STEPS))
     for names, needed in (
         (("agents", "memory"), 4 * config.agents * (config.memory + words)),
         (("agents", "common_ground"), 4 * config.agents * config.common_ground * config.dimensions),
         (("agents", "tournament"), 8 * config.agents * config.turnover * config.tournament),
         (("planted_objects", "planted_features"), 8 * planted),
+        (("interactions", "candidates"), 4 * kept * config.candidates),
     ):
         if needed > there:
             asked = " and ".join(f"{name} is {getattr(config, name)}" for name in names)

@@ -17,6 +17,7 @@ WRITTEN = {
     "config.json",
     "summary.json",
     "metrics.csv",
+    "interactions.csv",
     "library.json",
     "library.graphml",
     "library.npz",

@@ -58,7 +58,14 @@ FLAGS: dict[str, tuple[dict[str, Any] | list[str], Says]] = {
     "no vocabulary": ({"vocabulary": 0}, ("vocabulary is 0", "at least 1")),
     "an unknown activation": ({"activation": "x"}, ("--activation is 'x'", "synchronous or sequential")),
     "an unknown game": ({"game": "chess"}, ("--game is 'chess'", "language or gesture")),
-    "an unknown discovery": ({"discovery": "ica"}, ("--discovery is 'ica'", "factor or pca")),
+    "an unknown discovery": (
+        {"discovery": "ica"},
+        ("--discovery is 'ica'", "factor, pca, exemplar, random, embedding or mixed"),
+    ),
+    "an embedding that is not there": (
+        {"discovery": "embedding"},
+        ("discovery is 'embedding', but world has none", "an array 'embedding'"),
+    ),
     "an unknown way of unifying": ({"unify": "magic"}, ("--unify is 'magic'", "gcca, clustering or covariance")),
     "an unknown way of counting concepts": ({"concepts": "all"}, ("--concepts is 'all'", "shared or common")),
     "a way of counting that this way of unifying does not have": (
@@ -69,6 +76,9 @@ FLAGS: dict[str, tuple[dict[str, Any] | list[str], Says]] = {
     "no candidates": ({"candidates": 0}, ("candidates is 0", "at least 1")),
     "a negative common ground": ({"common_ground": -1}, ("common_ground is -1", "at least 0")),
     "an endless tournament": ({"tournament": 2 * 10**9, "agents": 20000}, ("tournament is 2000000000", "GB")),
+    "an unknown selection": ({"selection": "nice"}, ("--selection is 'nice'", "tournament or moran")),
+    "an unknown superiority": ({"superiority": "best"}, ("--superiority is 'best'", "expectile or quantile")),
+    "no glimpses": ({"glimpses": 0}, ("glimpses is 0", "at least 1")),
     "no tournament": ({"tournament": 0}, ("tournament is 0", "at least 1")),
     "an infinite bias": ({"bias_gain": "inf"}, ("bias_gain is inf", "finite")),
     "a negative bias": ({"bias_loss": -0.5}, ("bias_loss is -0.5", "at least 0")),
@@ -80,6 +90,7 @@ FLAGS: dict[str, tuple[dict[str, Any] | list[str], Says]] = {
     "a negative seed": ({"seed": -1}, ("seed is -1", "at least 0")),
     "a probe of one": ({"probe": 1}, ("probe is 1", "at least 2")),
     "no record interval": ({"record_interval": 0}, ("record_interval is 0", "at least 1")),
+    "a log of less than nothing": ({"interactions": -1}, ("interactions is -1", "at least 0")),
     "a negative checkpoint interval": ({"checkpoint_interval": -1}, ("checkpoint_interval is -1", "at least 0")),
     "a flag that is none": (["--bogus", "3"], ("--bogus is not a flag", HELP)),
     "a flag that is none with a value": (["--bogus=3"], ("--bogus=3 is not a flag", HELP)),
@@ -460,7 +471,7 @@ RESUMES: dict[str, tuple[Write, list[str], Says]] = {
     "a checkpoint of another version": (
         changed_checkpoint(version=99),
         [],
-        ("checkpoint.npz: the checkpoint is of version 99", "reads version 2", "anew"),
+        ("checkpoint.npz: the checkpoint is of version 99", "reads version 3", "anew"),
     ),
     "a checkpoint without a column": (
         changed_checkpoint(**{"population/score": None}),

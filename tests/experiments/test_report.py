@@ -11,6 +11,7 @@ import pytest
 from plotly.offline import get_plotlyjs
 
 from agents.config import SocietyConfig
+from agents.interactions import InteractionLog, records, sentences
 from agents.society import Society
 from agents.world import build, digits, planted
 from experiments.measuring import Recorder, closing_library, metrics, summarise, true_standing
@@ -71,8 +72,9 @@ class Page(HTMLParser):
         return " ".join(" ".join(self.text).split())
 
 
-def run(world, *, steps: int = 40, record: int = 10, seed: int = 1, **config):
+def run(world, *, steps: int = 40, record: int = 10, seed: int = 1, heard: int = 0, **config):
     society = Society(world, SocietyConfig(**({"agents": 24, "merge_interval": 20} | config)), seed=seed)
+    society.log = InteractionLog(size=heard, candidates=society.config.candidates)
     recorder = Recorder()
     for _ in range(steps):
         society.step()
@@ -112,7 +114,7 @@ def digits_page(digits_run) -> str:
 
 @pytest.fixture(scope="module")
 def hostile_page() -> str:
-    made = run(hostile_world())
+    made = run(hostile_world(), heard=200)
     made["library"].spell = lambda word: f"{HOSTILE[word % len(HOSTILE)]}{word}"
     return render(**made)
 
@@ -136,7 +138,8 @@ def test_the_page_has_every_section_and_draws_every_plot_into_its_place(digits_p
     places = [name for name in page.ids("div") if name.startswith("plot-")]
     assert places == list(figures(page))
     assert {f"plot-{name}" for name in (
-        "map", "spectrum", "concepts", "coverage", "living", "labels", "talk", "words",
+        "map", "spectrum", "concepts", "coverage", "living", "labels", "talk", "scenes", "words",
+        "agreement",
         "superiority", "spread", "standing", "fitness", "deaths", "ages", "doing",
     )} == set(places)  # fmt: skip
     assert len(digits_page) < 6e6
@@ -167,6 +170,14 @@ def test_the_charts_hold_what_was_recorded(digits_run, digits_page):
     assert trace("talk", "understood")["y"] == [row["success"] for row in rows]
     assert trace("talk", "guessing")["y"] == [0.25, 0.25]
     assert trace("talk", "merge")["x"] == [20, 40, 60]
+    talk = summary["communication"]
+    assert trace("scenes", "objects of their world")["x"] == ["2", "4", "8", "16"]
+    assert trace("scenes", "objects of their world")["y"] == list(talk["success_by_candidates"].values())
+    assert trace("scenes", "objects never met")["y"] == list(talk["success_unseen_by_candidates"].values())
+    assert trace("scenes", "guessing")["y"] == [1 / 2, 1 / 4, 1 / 8, 1 / 16]
+    assert trace("words", "words for one concept")["y"] == [row["synonymy"] for row in rows]
+    assert trace("words", "concepts for one word")["y"] == [row["homonymy"] for row in rows]
+    assert trace("agreement", "the same word")["y"] == [row["coherence"] for row in rows]
     assert trace("superiority", "felt")["y"] == [row["mean_felt"] for row in rows]
     assert trace("superiority", "true")["y"] == [row["mean_true"] for row in rows]
     assert trace("superiority", "where it settles")["y"] == [row["predicted"] for row in rows]
@@ -176,6 +187,15 @@ def test_the_charts_hold_what_was_recorded(digits_run, digits_page):
     assert trace("doing", "self")["x"] == [summary["attribution"]["self"]]
     dead = sum(trace("deaths", "founders")["y"]) + sum(trace("deaths", "born later")["y"])
     assert dead == summary["selection"]["deaths"] > 0
+
+
+def test_some_conversations_are_told_one_by_one_if_any_were_kept(digits_page):
+    assert "Overheard" not in digits_page
+    made = run(mixed_world(), steps=12, heard=30)
+    society, page = made["society"], Page(render(**made))
+    assert "Overheard: 8 of 144 conversations" in page.words
+    for sentence in sentences(records(society.log.spread(8), society.world)):
+        assert sentence in page.words
 
 
 def test_concepts_of_an_image_world_are_shown_as_images(digits_run, digits_page):
@@ -376,6 +396,7 @@ DEGENERATE = {
     "one dimension each": (25, {"dimensions": 1, "exemplars": 1}),
     "no dimensions at all": (25, {"exemplars": 0, "discovery_interval": 0}),
     "one at a time": (21, {"agents": 6, "activation": "sequential"}),
+    "all or nothing": (25, {"superiority": "quantile"}),
     "bad news counts more": (25, {"rate_up": 0.01, "rate_down": 0.05, "reward_talk": 0.5}),
 }
 

@@ -21,6 +21,7 @@ import networkx as nx
 import numpy as np
 import pytest
 
+from agents import interactions
 from agents.society import Society
 from experiments import command_line, run_files, run_society
 from experiments.closing_table import closing_table
@@ -36,12 +37,15 @@ KEYS = {
     "best_single_view_label_accuracy mean_single_view_label_accuracy weights_efficiency weights_mcc prediction "
     "prediction_bound reconstruction",
     "unlived": "n_concepts efficiency mcc weights_efficiency weights_mcc",
-    "communication": "candidates success success_before chance distinct_words words_per_concept",
+    "communication": "candidates success success_before chance distinct_words words_per_concept words_per_dimension "
+    "synonymy homonymy coherence success_unseen success_by_candidates success_unseen_by_candidates "
+    "chance_by_candidates topographic_similarity topographic_similarity_null shared_topographic_similarity "
+    "shared_topographic_similarity_null steps_to_convention steps_to_understanding",
     "superiority": "mean_felt mean_true illusory tau predicted contests",
     "selection": "deaths births dims_dropped dims_discovered max_dims",
     "attribution": "self others luck",
 }
-SAME = ("metrics.csv", "library.json", "library.graphml", "library.npz")
+SAME = ("metrics.csv", "interactions.csv", "library.json", "library.graphml", "library.npz")
 """What does not tell how long it took."""
 
 
@@ -91,8 +95,11 @@ def test_the_summary_has_the_promised_keys_and_numbers_or_nulls(run: Path) -> No
         values = summary[part] if part else summary
         assert set(values) == set(names.split()), part
         for name, value in values.items():
+            if name.endswith("by_candidates"):
+                assert set(value) == {"2", "4", "8", "16"}
+            numbers = value.values() if name.endswith("by_candidates") else [value]
             if name != "world" and name not in KEYS:
-                assert value is None or type(value) in (int, float), name
+                assert all(number is None or type(number) in (int, float) for number in numbers), name
     assert summary["n_agents"] == 14
     assert summary["n_steps"] == 20
     assert summary["library"]["mcc"] is None
@@ -128,6 +135,47 @@ def test_a_run_too_short_for_a_row_leaves_the_names_of_the_metrics(world: Path, 
     assert header.split(",") == list(metrics(society, run_files.Recorder()))
 
 
+def test_the_log_of_interactions_can_be_read_and_retold(
+    run: Path, world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = interactions.read(run / "interactions.csv")
+    # Seven pairs in each of 20 steps are fewer than are kept.
+    assert len(table) == 140
+    assert table["step"].tolist() == np.repeat(np.arange(1, 21), 7).tolist()
+    assert set(table["label"]) == {"0", "1", "2"}
+    last = [row["success"] for row in csv.DictReader(io.StringIO((run / "metrics.csv").read_text()))][-1]
+    assert table["success"].mean() == pytest.approx(float(last))
+    assert call(lively(world, tmp_path / "run")) == 0
+    printed = capsys.readouterr().out
+    assert "140 of 140 conversations are in interactions.csv" in printed
+    told = interactions.sentences(table)
+    assert [f"  {told[i]}" in printed for i in (0, 70, 139)] == [True] * 3
+
+
+@pytest.mark.parametrize("activation", ["synchronous", "sequential"])
+def test_a_small_log_is_the_same_after_an_interruption(
+    activation: str, world: Path, tmp_path: Path, stopping: dict[int, int]
+) -> None:
+    given = {"interactions": 25, "activation": activation}
+    assert call(lively(world, tmp_path / "whole", **given)) == 0
+    stopping |= {2: signal.SIGINT, 11: signal.SIGINT}
+    assert call(lively(world, tmp_path / "parts", **given)) == 130
+    assert call(flags(resume=tmp_path / "parts")) == 130
+    assert call(flags(resume=tmp_path / "parts")) == 0
+    assert_same_results(tmp_path / "parts", tmp_path / "whole")
+    assert len(interactions.read(tmp_path / "parts" / "interactions.csv")) == 25
+
+
+def test_without_a_log_the_table_is_empty_and_all_else_the_same(
+    run: Path, world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(lively(world, tmp_path / "run", interactions=0)) == 0
+    assert "interactions.csv" not in capsys.readouterr().out
+    assert (tmp_path / "run" / "interactions.csv").read_text().splitlines() == [",".join(interactions.COLUMNS)]
+    unheard, heard = files_of(tmp_path / "run"), files_of(run)
+    assert {name for name in SAME if unheard[name] != heard[name]} == {"interactions.csv"}
+
+
 def test_the_library_can_be_read_by_networkx_in_both_forms(run: Path) -> None:
     graph = nx.node_link_graph(json.loads((run / "library.json").read_text()), edges="edges")
     drawn = nx.read_graphml(run / "library.graphml", force_multigraph=True)
@@ -158,6 +206,8 @@ def test_the_closing_table_shows_what_is_in_the_summary(run: Path, capsys: pytes
         summary["library"]["mean_single_view_label_accuracy"],
         summary["communication"]["success"],
         summary["communication"]["success_before"],
+        summary["communication"]["success_unseen"],
+        summary["communication"]["success_unseen_by_candidates"]["16"],
         summary["superiority"]["mean_felt"],
         summary["attribution"]["luck"],
     ):
