@@ -1,4 +1,4 @@
-"""The one JSON file that a program leaves: refused before the work begins, written whole or not at all."""
+"""The one file that a program leaves: refused before the work begins, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from agents.errors import InputError
 from knowledge_graph.export import write_json
 
 
-def check(out: Path | None) -> None:
-    """See that ``out`` can be written, so that no long work is lost; nothing is left there.
+def check(out: Path | None, *, name: str = "out") -> None:
+    """See that ``out``, given as ``name``, can be written, so that no long work is lost; nothing is left there.
 
     Raises
     ------
@@ -22,14 +22,14 @@ def check(out: Path | None) -> None:
     if out is None:
         return
     if out.is_dir():
-        raise InputError(f"out is {out}, which is a directory; give the name of a file")
+        raise InputError(f"{name} is {out}, which is a directory; give the name of a file")
     try:
         with tempfile.TemporaryFile(dir=out.parent):
             pass
     except OSError as error:
         raise InputError(
-            f"out is {out}, but {out.parent} cannot be written to ({os.strerror(error.errno or 0)}); give a file in a "
-            "directory that can"
+            f"{name} is {out}, but {out.parent} cannot be written to ({os.strerror(error.errno or 0)}); give a file in "
+            "a directory that can"
         ) from error
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Sequence
+from importlib.resources import files
 
 import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
 
 from experiments.report_text import esc
 
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:"
 BUTTONS = ["toImage"]
 MAP_BUTTONS = ["zoomIn2d", "zoomOut2d", "pan2d", "resetScale2d", "toImage"]
 
@@ -63,6 +66,54 @@ class Section:
             else:
                 body += part if isinstance(part, str) else part.html
         return f'<section id="{self.id}"><h2>{self.heading}</h2><p>{self.text}</p>{body}</section>'
+
+
+def page(
+    *,
+    title: str,
+    eyebrow: str,
+    heading: str,
+    lede: str,
+    sections: Sequence[Section],
+    footer: str,
+    header: str = "",
+    style: str = "",
+) -> str:
+    """A page that works offline: styles, plotly.js and all plots are in it, and it is forbidden to fetch anything.
+
+    ``header`` comes below the navigation; all texts are HTML, escaped by whoever made them, but the title.
+    """
+    # Inside the library's own strings the end of a script can be written in a way that a page does not take for one.
+    plotly_js = get_plotlyjs().replace("</script", r"<\/script")
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{POLICY}">
+<title>{esc(title)}</title>
+<style>
+{files("experiments").joinpath("report.css").read_text(encoding="utf-8")}{style}</style>
+</head>
+<body>
+<main>
+<header>
+<p class="eyebrow">{eyebrow}</p>
+<h1>{heading}</h1>
+<p class="lede">{lede}</p>
+<nav>{"".join(f'<a href="#{section.id}">{section.short}</a>' for section in sections)}</nav>
+{header}</header>
+{"".join(section.html for section in sections)}
+<noscript><p class="note">The charts are drawn by JavaScript, which is switched off here.</p></noscript>
+<footer>{footer}</footer>
+</main>
+<script>{plotly_js}</script>
+<script>
+{script([plot for section in sections for plot in section.plots])}
+</script>
+</body>
+</html>
+"""
 
 
 def script(plots: Sequence[Plot]) -> str:

@@ -7,6 +7,7 @@ Prints a table of all limits with what was measured, and ends with 1 if any is m
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import math
 import sys
 import time
@@ -18,9 +19,11 @@ from tyro.conf import arg
 
 from agents.errors import InputError
 from experiments import command_line, out_file
-from experiments.limits import merging
+from experiments.limits import descent, discovery, games, meeting, merging, selection, talk
 from experiments.limits.rows import Law, Row
 from experiments.pieces import Found, Kept, Measure, over_seeds
+from experiments.validate_text import expectation, number_of, table
+from knowledge_graph.files import atomic_write
 
 PROG = "validate"
 SEEDS, QUICK_SEEDS = 8, 3
@@ -42,6 +45,12 @@ class Group(Protocol):
 
 GROUPS: dict[str, Group] = {
     "merging": merging,
+    "games": games,
+    "discovery": discovery,
+    "meeting": meeting,
+    "selection": selection,
+    "descent": descent,
+    "talk": talk,
 }
 
 
@@ -61,6 +70,8 @@ class ValidateConfig:
     """The first of them."""
     out: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
     """A JSON file for the rows; while they are measured, FILE.part holds what is done."""
+    report: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
+    """An HTML file for the rows and a plot of each law."""
     resume: bool = False
     """Go on with what FILE.part holds."""
 
@@ -80,6 +91,9 @@ def main(args: Sequence[str] | None = None) -> int:
     description = "Measure what is published or provable of this program, and say where it is missed."
     config = command_line.parse(ValidateConfig, args, prog=PROG, description=description)
     out_file.check(config.out)
+    out_file.check(config.report, name="report")
+    if config.report is not None and importlib.util.find_spec("plotly") is None:
+        raise InputError("plotly, which draws the report, is not installed; install dimensional-views[viz]")
     started = time.perf_counter()
     number = config.seeds or (QUICK_SEEDS if config.quick else SEEDS)
     seeds = range(config.seed, config.seed + number)
@@ -99,6 +113,11 @@ def main(args: Sequence[str] | None = None) -> int:
     ]
     found = [row for row in shown if isinstance(row, Row)]
     out_file.write(config.out, [as_json(row) for row in found])
+    if config.report is not None:
+        from experiments import validate_page  # needs plotly
+
+        laws = [law for law in shown if isinstance(law, Law)]
+        atomic_write(config.report, validate_page.render(found, laws, seeds=seeds, quick=config.quick).encode("utf-8"))
     if kept is not None:
         kept.remove()
     print(table(found))
@@ -124,47 +143,6 @@ def as_json(row: Row) -> dict[str, Any]:
         name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in dataclasses.asdict(row).items()
     }
-
-
-def table(rows: Sequence[Row]) -> str:
-    """The rows under their groups, for the terminal."""
-    parts = []
-    for group in dict.fromkeys(row.group for row in rows):
-        lines = [("", "", "measured", "spread", "expected", "source")]
-        lines += [
-            (
-                "" if row.relation == "report" else "ok" if row.ok else "NOT OK",
-                row.name,
-                number_of(row.measured),
-                number_of(row.spread, digits=2),
-                expectation(row),
-                f"{row.source}; {row.note}" if row.note else row.source,
-            )
-            for row in rows
-            if row.group == group
-        ]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        shown = ("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)) for line in lines)
-        parts.append("\n".join([group, *(f"  {line}".rstrip() for line in shown)]))
-    return "\n\n".join(parts)
-
-
-def expectation(row: Row) -> str:
-    """What is expected of a row, in words."""
-    if row.expected is None:
-        return ""
-    expected = number_of(row.expected)
-    if row.relation == "report":
-        return f"beside {expected} ({row.measured - row.expected:+.3g})"
-    if row.relation == "about":
-        return f"{expected} +- {number_of(row.tolerance, digits=2)}"
-    tolerated = f" (less {number_of(row.tolerance, digits=2)})" if row.tolerance else ""
-    return f"{row.relation} {expected}{tolerated}"
-
-
-def number_of(value: float, *, digits: int = 4) -> str:
-    """A figure with so many digits."""
-    return f"{value:.{digits}g}"
 
 
 if __name__ == "__main__":

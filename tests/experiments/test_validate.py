@@ -15,8 +15,8 @@ from agents.world import World, planted
 from experiments import command_line, validate
 from experiments.limits import merging
 from experiments.limits.planted_views import planted_views
-from experiments.limits.rows import Relation, Row, judged, sampling_error
-from experiments.pieces import Found, Measure
+from experiments.limits.rows import Law, Relation, Row, judged, law, sampling_error
+from experiments.pieces import Found, Kept, Measure
 from experiments.validate import PROG, main
 from knowledge_graph import clustering, gcca
 from knowledge_graph.views import Views
@@ -101,6 +101,17 @@ class Tea:
         yield row(found["pot"]["seeds"], group="tea: cold", name="seeds", relation="report", expected=None)
 
 
+class Jam:
+    def measures(self, *, quick: bool) -> dict[str, Measure]:
+        return {"pot": pot}
+
+    def rows(self, found: Mapping[str, Found]) -> Iterator[Row | Law]:
+        seeds = found["pot"]["seeds"]
+        yield row(seeds, group="jam: red <b>", name="of </script>", relation="at most", expected=0)
+        axes = {"group": "jam: red <b>", "name": "sweetness", "source": "the cook", "x": "sugar", "y": "taste"}
+        yield law([seeds, seeds**2], at=(1, 2), expected=(1.0, 2.0), **axes)
+
+
 class Cake:
     def measures(self, *, quick: bool) -> dict[str, Measure]:
         return {"slice": pot}
@@ -160,6 +171,42 @@ def test_one_group_can_be_measured_alone(capsys: pytest.CaptureFixture[str]) -> 
     assert "sugar" not in capsys.readouterr().out
 
 
+def test_a_law_is_the_mean_and_the_spread_over_the_seeds_at_each_place() -> None:
+    axes = {"group": "g", "name": "n", "source": "s", "x": "x", "y": "y"}
+    found = law([[1.0, 3.0], [5.0]], at=(10, 20), **axes)
+    assert found.at == (10.0, 20.0)
+    assert found.measured == (2.0, 5.0)
+    assert found.spread == (pytest.approx(np.sqrt(2)), 0.0)
+
+
+def test_the_page_has_every_row_and_a_plot_of_every_law_and_runs_nothing_of_theirs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(validate, "GROUPS", {"jam": Jam(), "cake": Cake()})
+    out = tmp_path / "limits.html"
+    assert call("--quick", "--report", str(out)) == 1
+    text = out.read_text()
+    assert "1 of 2 limits met" in text
+    assert "Not ok: of &lt;/script&gt;: 1, expected at most 0." in text
+    assert "red &lt;b&gt;" in text
+    assert "of </script>" not in text
+    assert 'show("plot-law-0-0"' in text
+    assert '"error_y":{"array":[1.0,' in text
+    assert [path.name for path in tmp_path.iterdir()] == ["limits.html"]
+
+
+def test_an_interrupted_validation_goes_on_where_it_was(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(validate, "GROUPS", {"cake": Cake()})
+    out = tmp_path / "rows.json"
+    kept = Kept(path=validate.part_of(out), of={"quick": True})
+    kept.begin({("cake: slice", 0): {"seeds": 0.0}, ("cake: slice", 2): {"seeds": 2.0}})
+    assert call("--quick", "--out", str(out), "--resume") == 0
+    assert capsys.readouterr().err.splitlines() == ["3 of 3: cake: slice, seed 1"]
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.json"]
+
+
 def test_what_is_not_finite_is_null_in_the_file() -> None:
     found = validate.as_json(row([1.0, np.nan]))
     assert found["measured"] is None
@@ -174,6 +221,8 @@ def test_what_is_not_finite_is_null_in_the_file() -> None:
         (["--only", "coffee"], "only is 'coffee', but it must be one of tea, cake"),
         (["--seeds", "1"], "seeds is 1, but it must be at least 2"),
         (["--seed", "-1"], "seed is -1, but it must be at least 0"),
+        (["--report", "nowhere/page.html"], "report is nowhere/page.html, but nowhere cannot be written to"),
+        (["--resume"], "resume needs an --out"),
         (["--out", "."], "out is ., which is a directory"),
         (["--out", "nowhere/rows.json"], "out is nowhere/rows.json, but nowhere cannot be written to (No such file"),
         (["--fast"], "--fast is not a flag"),
