@@ -5,13 +5,17 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 OUT    ?= runs/digits
 
+# Tests of one file stay in one process, which has one thread for its matrices: more would wait for each other.
+PARALLEL ?= --numprocesses 2 --dist loadfile
+test check-slow: export OMP_NUM_THREADS = 1
+
 .PHONY: run test check-slow notebook lint format clean
 
 run: $(VENV)/installed-run  ## live a society on the handwritten digits and write its report (under two minutes)
 	$(BIN)/python -m experiments.run_society --world digits --out $(OUT)
 
 test: $(VENV)/installed-dev  ## the tests (under ten minutes on two cores)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 check-slow: $(VENV)/installed-dev  ## what takes longer
 	$(BIN)/python -m pytest -m slow

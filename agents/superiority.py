@@ -27,6 +27,10 @@ LEVEL = 1e-5
 """Difference of levels (of features of variance 1, by weights of norm 1) up to which two objects are level."""
 
 
+AS_EXPECTED = 1e-6
+"""Difference of a reward and a feeling up to which there is no surprise."""
+
+
 def compare(population: Population, world: World, experience: Experience, config: SocietyConfig) -> Experience:
     """Add the outcomes of comparison and, where it counts, of prediction to what the participants went through.
 
@@ -66,12 +70,14 @@ def updated(
 ) -> NDArray[np.float32]:
     """The asymmetric update of ``score`` towards ``reward`` (any shape, both in [0, 1]), once.
 
-    ``quantile`` takes steps of one size, which would lead past 0 and 1 where rewards are won or lost; there it stays.
+    ``quantile`` takes steps of one size, which would lead past 0 and 1 where rewards are won or lost; there it stays,
+    as it does where a reward is as expected (to single precision, or rounding would make a whole step).
     """
     error = reward - score
     rate = np.where(error > 0, rate_up, rate_down)
     if superiority == "quantile":
-        return np.clip(score + rate * np.sign(error), 0.0, 1.0).astype(np.float32)
+        step = np.where(np.abs(error) > AS_EXPECTED, rate * np.sign(error), 0.0)
+        return np.clip(score + step, 0.0, 1.0).astype(np.float32)
     return (score + rate * error).astype(np.float32)
 
 

@@ -42,14 +42,19 @@ class Interval:
         Figures that are counts may differ by the same with every seed, which leaves no spread to judge them by. Then
         that all seeds agree has to be unlikely enough by itself (the sign test: 2 / 2^seeds).
         """
-        if self.low == self.high and 2.0 ** (1 - self.seeds) > 1 - CONFIDENCE:
+        if self.constant and 2.0 ** (1 - self.seeds) > 1 - CONFIDENCE:
             return 0
         return int(self.low > 0) - int(self.high < 0)
 
     @property
+    def constant(self) -> bool:
+        """Whether every sample is the same."""
+        return self.low == self.high
+
+    @property
     def none(self) -> bool:
         """Whether every sample is 0: no difference at all, rather than none that can be shown."""
-        return self.low == self.high == 0
+        return self.constant and self.mean == 0
 
 
 def interval(samples: NDArray[np.float64], *, confidence: float = CONFIDENCE) -> Interval:
@@ -210,7 +215,7 @@ def change(found: Interval) -> str:
     if found.none:
         return "the same"
     digits = decimals((found.high - found.low) / 2, found.mean)
-    if found.low == found.high:
+    if found.constant:
         return f"{_signed(found.mean, digits)} with every seed"
     interval = f", {_signed(found.low, digits)} to {_signed(found.high, digits)}" if found.seeds > 1 else ""
     return f"{_signed(found.mean, digits)}{interval}"
@@ -257,12 +262,19 @@ def sentence(compared: Compared, figure: str) -> str:
         chosen = [f"{name} ({change(found)})" for name, found in differences.items() if found.sign == sign]
         if chosen:
             parts.append(f"{words} under {_listed(chosen)}")
+    alike = [
+        f"{name} ({change(found)})"
+        for name, found in differences.items()
+        if found.constant and not found.sign and not found.none
+    ]
+    if alike:
+        parts.append(f"differing alike with so few seeds under {_listed(alike)}")
     told_apart = bool(parts)
     for words, left in (
         ("the same", [name for name, found in differences.items() if found.none]),
         (
             f"no difference that {n} seeds can show",
-            [name for name, found in differences.items() if found.seeds > 1 and not found.sign and not found.none],
+            [name for name, found in differences.items() if found.seeds > 1 and not (found.sign or found.constant)],
         ),
         ("not known", [name for name, found in differences.items() if found.seeds < 2]),
     ):

@@ -4,7 +4,8 @@ The own share of gains and of losses is multiplied before it is felt (`agents.at
 everybody. It reaches the rest of the society through felt superiority alone: which dimensions fall under the floor,
 which are crowded out by newcomers, who dies and who has offspring. What is felt cannot leave [0, 1]: who takes the
 whole outcome for its own doing (``self_attribution`` 1) and has won feels 1 already, and can only be spared losses.
-With exact shares (0) there is room on both sides, so that the bias is compared there too.
+With exact shares (0) there is room on both sides, so that the bias is compared there too. The curve is over half the
+difference of the two factors, from utter modesty (-1) to utter self-serving bias (1).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 
 from agents.selection import GRACE
 from experiments import command_line, comparison
-from experiments.compared import Compared, verdict
+from experiments.compared import Compared, trends, verdict
 from experiments.comparison import Comparison, Condition, Lived
 from experiments.lifetimes import ELIMINATED, Followed, kaplan_meier
 from experiments.measuring import true_standing
@@ -95,6 +96,8 @@ def conclude(found: Compared) -> Sequence[str]:
             found.beside(beside), name, MOVED, gains="raises", losses="lowers", neither="shows no effect in {} seeds on"
         )
         said.append(f"{words} {does}.")
+    if found.at:
+        said.append(f"The more self-serving, {trends(found, dict.fromkeys([*MOVED, *BETTER]))}.")
     said += [
         f"The library of {words}, beside that of those without bias, is {verdict(found, name, BETTER)}."
         for name, words in ((SELF_SERVING, "the self-serving"), (MODESTY, "the modest"))

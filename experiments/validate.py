@@ -19,7 +19,19 @@ from tyro.conf import arg
 
 from agents.errors import InputError
 from experiments import command_line, out_file
-from experiments.limits import descent, discovery, games, meeting, merging, selection, talk
+from experiments.limits import (
+    attribution,
+    covariation,
+    descent,
+    discovery,
+    games,
+    meeting,
+    merging,
+    naming,
+    selection,
+    superiority,
+    talk,
+)
 from experiments.limits.rows import Law, Row
 from experiments.pieces import Found, Kept, Measure, over_seeds
 from experiments.validate_text import expectation, number_of, table
@@ -45,12 +57,16 @@ class Group(Protocol):
 
 GROUPS: dict[str, Group] = {
     "merging": merging,
-    "games": games,
-    "discovery": discovery,
     "meeting": meeting,
+    "naming": naming,
+    "games": games,
+    "talk": talk,
+    "superiority": superiority,
+    "attribution": attribution,
+    "covariation": covariation,
+    "discovery": discovery,
     "selection": selection,
     "descent": descent,
-    "talk": talk,
 }
 
 

@@ -1,1 +1,1 @@
-"""Language games by themselves, each in its published limit."""
+"""Games of convention by themselves, each in its published limit: naming, signalling, categories, culture."""

@@ -252,7 +252,7 @@ def complete_rows(found: Found) -> Iterator[Row | Law]:
             at=sizes,
             expected=tuple(plain.values()),
             logarithmic=True,
-            note="The law of N^1.5 is that of large societies, and small ones are below it.",
+            note="In large societies the exponent is 1.5; in small ones it is less.",
         )
     for n in sizes[3:]:
         yield about(

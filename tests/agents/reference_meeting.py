@@ -300,7 +300,7 @@ def feel(society: ReferenceSociety, experiences: list[Experience]) -> None:
             error = reward - float(dimension.score)
             rate = weights[source] * (config.rate_up if error > 0 else config.rate_down)
             if config.superiority == "quantile":
-                step = 0.0 if error == 0 else rate if error > 0 else -rate
+                step = 0.0 if abs(error) <= 1e-6 else rate if error > 0 else -rate
                 dimension.score = np.float32(min(max(float(dimension.score) + step, 0.0), 1.0))
             else:
                 dimension.score = np.float32(float(dimension.score) + rate * error)

@@ -13,7 +13,7 @@ from agents.config import SocietyConfig
 from agents.errors import InputError
 from agents.meeting import Experience
 from agents.population import found
-from agents.superiority import bernoulli_fixed_point, bernoulli_quantile, feel, settling_point, updated
+from agents.superiority import AS_EXPECTED, bernoulli_fixed_point, bernoulli_quantile, feel, settling_point, updated
 from agents.world import World, planted
 
 
@@ -46,7 +46,8 @@ def test_the_quantile_variant_takes_steps_of_one_size_towards_the_reward_and_sta
     after = updated(score, reward, rate_up=rate_up, rate_down=rate_down, superiority="quantile")
     assert after.dtype == np.float32
     for i in range(len(score)):
-        step = rate_up if reward[i] > score[i] else -rate_down if reward[i] < score[i] else 0.0
+        error = reward[i] - float(score[i])
+        step = 0.0 if abs(error) <= AS_EXPECTED else rate_up if error > 0 else -rate_down
         assert after[i] == pytest.approx(min(max(float(score[i]) + step, 0.0), 1.0), abs=1e-6)
 
 
@@ -97,3 +98,10 @@ def test_the_quantile_variant_runs_to_the_end_to_which_contests_drive_it(world: 
 def test_superiority_that_is_neither_is_refused() -> None:
     with pytest.raises(InputError, match="superiority is 'median', but it must be one of expectile, quantile"):
         SocietyConfig(superiority="median")
+
+
+def test_a_reward_that_only_rounding_tells_from_what_is_felt_is_no_surprise() -> None:
+    felt = np.array([1.0, 0.7], dtype=np.float32)
+    almost = np.array([1.0 - 1e-12, float(felt[1]) + 1e-8])
+    after = updated(felt, almost, rate_up=0.05, rate_down=0.0125, superiority="quantile")
+    np.testing.assert_array_equal(after, felt)

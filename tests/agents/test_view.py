@@ -18,7 +18,7 @@ WORLD = planted(seed=0, objects=200, features=24, factors=4, probe=60)
 @pytest.fixture(scope="module")
 def society() -> Society:
     society = Society(WORLD, SocietyConfig(agents=30, sensors=12, memory=64, merge_interval=10, turnover=0.1), seed=3)
-    for _ in range(31):
+    for _ in range(61):
         society.step()
     return society
 

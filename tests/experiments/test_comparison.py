@@ -110,6 +110,9 @@ def test_sentences_say_higher_lower_or_nothing_that_can_be_shown() -> None:
         "Cups of tea: 2.0 ± 1.0 under water; no difference that 3 seeds can show under warm."
     )
     assert sentence(made_up(still=equal)) == "Cups of tea: 2.0 ± 1.0 under water; the same under still."
+    assert sentence(made_up(iced=[3.0, 4.0, 5.0])) == (
+        "Cups of tea: 2.0 ± 1.0 under water; differing alike with so few seeds under iced (+2.00 with every seed)."
+    )
     said = sentence(made_up(hot=up, boiled=up, warm=open_, cold=down))
     assert said == (
         "Cups of tea: 2.0 ± 1.0 under water; higher under hot (+1.03, +0.89 to +1.18) and boiled (+1.03, +0.89 to "

@@ -49,7 +49,7 @@ HOSTILE = '</script><img src=x onerror="alert(1)"> & "$y$"'
 
 
 def lived(world: World, *, agents: int) -> Library:
-    society = Society(world, SocietyConfig(agents=agents, merge_interval=25), seed=0)
+    society = Society(world, SocietyConfig(agents=agents, merge_interval=25, glimpses=1), seed=0)
     for _ in range(50):
         society.step()
     return society.library
