@@ -17,12 +17,15 @@ def check(out: Path | None, *, name: str = "out") -> None:
     Raises
     ------
     InputError
-        If it is a directory, or its directory is missing or cannot be written to.
+        If it is a directory or a device, or its directory is missing or cannot be written to.
     """
     if out is None:
         return
     if out.is_dir():
         raise InputError(f"{name} is {out}, which is a directory; give the name of a file")
+    # What is written takes the place of what was there, and a device or a pipe must not be lost to that.
+    if out.exists() and not out.is_file():
+        raise InputError(f"{name} is {out}, which is no regular file; give the name of one")
     try:
         with tempfile.TemporaryFile(dir=out.parent):
             pass

@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from agents.errors import InputError
 from experiments.workers import processors, workers
+from knowledge_graph.files import atomic_write
 
 Figures = dict[str, float]
 Measure = Callable[[int], Mapping[str, float]]
@@ -80,7 +81,7 @@ class Kept:
     def begin(self, done: Mapping[tuple[str, int], Figures]) -> None:
         """Start the file with what was asked for and what is done already."""
         lines = [json.dumps(dict(self.of)), *(_line(name, seed, found) for (name, seed), found in done.items())]
-        self.path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        atomic_write(self.path, "".join(f"{line}\n" for line in lines).encode())
 
     def remove(self) -> None:
         """The results are written; the pieces are not needed any more."""
@@ -107,7 +108,8 @@ def over_seeds(
     if kept is not None:
         before = kept.done() if resume else {}
         results |= {piece: before[piece] for piece in wanted if piece in before}
-        kept.begin({piece: dict(found) for piece, found in results.items()})
+        # What is not asked for this time may be the next.
+        kept.begin(before)
     left = [piece for piece in wanted if piece not in results]
     shown, number = sys.stderr.isatty(), max(1, min(len(left), processors()))
     with (

@@ -31,8 +31,10 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def verdict(row: Row) -> str:
-    """Whether a row is as expected; nothing for one that only reports."""
-    return "" if row.relation == "report" else "ok" if row.ok else "NOT OK"
+    """Whether a row is as expected; nothing for one that only reports, and has a figure to report."""
+    if not row.ok:
+        return "NOT OK"
+    return "" if row.relation == "report" else "ok"
 
 
 def expectation(row: Row) -> str:
@@ -44,7 +46,8 @@ def expectation(row: Row) -> str:
         return f"beside {expected} ({row.measured - row.expected:+.3g})"
     if row.relation == "about":
         return f"{expected} +- {number_of(row.tolerance, digits=2)}"
-    tolerated = f" (less {number_of(row.tolerance, digits=2)})" if row.tolerance else ""
+    way = {"at least": "less", "at most": "plus"}.get(row.relation, "+-")
+    tolerated = f" ({way} {number_of(row.tolerance, digits=2)})" if row.tolerance else ""
     return f"{row.relation} {expected}{tolerated}"
 
 
