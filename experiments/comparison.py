@@ -35,6 +35,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -50,7 +51,7 @@ from agents.world import World
 from experiments import command_line, compared, out_file, run_files
 from experiments.compared import Compared
 from experiments.measuring import Recorder, closing_library
-from experiments.pieces import Figures, Kept, over_seeds
+from experiments.pieces import Figures, Kept, over_seeds, program
 from experiments.run_society import RunConfig, make_world, society_config
 from knowledge_graph.files import atomic_write
 from knowledge_graph.library import Library
@@ -250,10 +251,15 @@ def claim(out: Path, work: Mapping[str, Any], *, resume: bool) -> Kept:
 
 
 def work_of(comparison: Comparison, lives: Mapping[str, RunConfig]) -> dict[str, Any]:
-    """What lives are of: those of other conditions are not taken for them. Seeds may be added."""
+    """What lives are of: those of other conditions, or of another version of this program, are not taken for them.
+
+    Seeds may be added.
+    """
     usual = run_files.config_fields(next(iter(lives.values())))
     work: dict[str, Any] = {"measure": _name(comparison.measure), "society": comparison.society.__qualname__}
-    work["its world"] = _name(comparison.world)
+    work |= {"its world": _name(comparison.world), "program": program()}
+    if (file := Path(usual["world"])).is_file():
+        work["its file"] = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
     work |= {name: value for name, value in usual.items() if name != "seed"}
     work |= {f"under {some.name}": dict(some.changes) for some in comparison.conditions}
     return work
@@ -328,4 +334,4 @@ def _name(function: Callable[..., Any]) -> str:
     if isinstance(function, functools.partial):
         given = [*map(repr, function.args), *(f"{key}={value!r}" for key, value in sorted(function.keywords.items()))]
         return f"{_name(function.func)}({', '.join(given)})"
-    return str(function.__qualname__)
+    return f"{function.__module__}.{function.__qualname__}"

@@ -6,6 +6,7 @@ A measure is a function of a seed that other processes can import, and gives fig
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import math
 import os
@@ -86,6 +87,15 @@ class Kept:
     def remove(self) -> None:
         """The results are written; the pieces are not needed any more."""
         self.path.unlink(missing_ok=True)
+
+
+def program() -> str:
+    """A digest of this program's source: pieces of another version are of other work."""
+    root, digest = Path(__file__).parents[1], hashlib.sha256()
+    for package in ("agents", "experiments", "knowledge_graph"):
+        for path in sorted((root / package).rglob("*.py")):
+            digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def over_seeds(

@@ -33,7 +33,7 @@ from experiments.limits import (
     talk,
 )
 from experiments.limits.rows import Law, Row
-from experiments.pieces import Found, Kept, Measure, over_seeds
+from experiments.pieces import Found, Kept, Measure, over_seeds, program
 from experiments.validate_text import expectation, number_of, table
 from knowledge_graph.files import atomic_write
 
@@ -100,6 +100,8 @@ class ValidateConfig:
             raise InputError(f"seed is {self.seed}, but it must be at least 0")
         if self.resume and self.out is None:
             raise InputError("resume needs an --out, beside which the pieces that are done were kept; give the same")
+        if self.out is not None and self.report is not None and self.out.resolve() == self.report.resolve():
+            raise InputError(f"report is {self.report}, which is also the out; give each a file of its own")
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -115,7 +117,9 @@ def main(args: Sequence[str] | None = None) -> int:
     seeds = range(config.seed, config.seed + number)
     groups = {name: group for name, group in GROUPS.items() if config.only in (None, name)}
     measures = {name: dict(group.measures(quick=config.quick)) for name, group in groups.items()}
-    kept = None if config.out is None else Kept(path=part_of(config.out), of={"quick": config.quick})
+    kept = (
+        None if config.out is None else Kept(path=part_of(config.out), of={"quick": config.quick, "program": program()})
+    )
     measured = over_seeds(
         {f"{name}: {what}": measure for name, some in measures.items() for what, measure in some.items()},
         seeds,
@@ -138,9 +142,10 @@ def main(args: Sequence[str] | None = None) -> int:
         kept.remove()
     print(table(found))
     missed = [row for row in found if not row.ok]
-    judged = sum(row.relation != "report" for row in found)
+    judged = [row for row in found if row.relation != "report"]
+    met = sum(row.ok for row in judged)
     print(
-        f"\n{len(found)} rows: {judged - len(missed)} of {judged} limits met, {len(found) - judged} figures reported; "
+        f"\n{len(found)} rows: {met} of {len(judged)} limits met, {len(found) - len(judged)} figures reported; "
         f"{number} seeds, {time.perf_counter() - started:.0f} s"
     )
     for row in missed:

@@ -25,7 +25,7 @@ def render(rows: Sequence[Row], laws: Sequence[Law], *, seeds: Sequence[int], qu
         section(group, [row for row in rows if row.group == group], [law for law in laws if law.group == group], place)
         for place, group in enumerate(headings)
     ]
-    met = f"{len(judged) - len(missed)} of {len(judged)}"
+    met = f"{sum(row.ok for row in judged)} of {len(judged)}"
     said = "".join(
         f"<li>Not ok: {esc(row.name)}: {number_of(row.measured)}, expected {esc(expectation(row))}.</li>"
         for row in missed

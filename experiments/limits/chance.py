@@ -45,7 +45,17 @@ def chi_square(counts: NDArray[np.integer], expected: NDArray[np.float64] | floa
 
 
 def even(samples: Samples, *, df: int, **given: Any) -> Row:
-    """The row of a `chi_square` with ``df`` degrees of freedom for each seed: at most what chance makes of it."""
+    """The row of a `chi_square` with ``df`` degrees of freedom for each seed: what chance makes of it, and no less.
+
+    Less than chance means that cases took turns.
+    """
     seeds = len(samples)
-    limit = float(chi2.isf(RARELY, df * seeds)) / seeds
-    return judged(samples, relation="at most", expected=limit, note=f"chance makes it {df} on average", **given)
+    low, high = (float(chi2.ppf(p, df * seeds)) / seeds for p in (RARELY / 2, 1 - RARELY / 2))
+    return judged(
+        samples,
+        relation="about",
+        expected=(low + high) / 2,
+        tolerance=(high - low) / 2,
+        note=f"chance makes it {df} on average, seldom less than {low:.2g}",
+        **given,
+    )

@@ -1,4 +1,4 @@
-"""The society's talk as the naming game: exactly where few play, as published where many do, and against a minority.
+"""The society's talk as the naming game: exact where few play, measured where many do, and against a few.
 
 All of it is played by `agents.communication.talk`, through `agents.games`. Societies stop after some games even if they
 have not agreed, and have then no figure; so a game in which nobody ever agrees turns its rows red in finite time.
@@ -32,6 +32,7 @@ COMPLETE = "naming game: everybody with everybody"
 SMALL_WORLD = "naming game: a small world"
 
 BARONCHELLI = "Baronchelli et al. 2006"
+EARLIER = "earlier measurement of the game of Baronchelli et al. 2006"
 DALL_ASTA = "Dall'Asta et al. 2006"
 CHAIN = "Markov chain of the rules in Baronchelli et al. 2006"
 LISTS = "a naming game with lists of words"
@@ -267,13 +268,13 @@ def complete_rows(found: Found) -> Iterator[Row | Law]:
 
 
 def published_rows(found: Found, name: str, slopes: NDArray[np.float64], variance: float, what: int) -> Iterator[Row]:
-    """A law of large societies against its published range."""
+    """A law of large societies against the range in which it was measured earlier."""
     middle, reach = GOES_AS[name]
     yield about(
         slopes,
         group=COMPLETE,
-        name=f"{name}: exponent of N as published",
-        source=BARONCHELLI,
+        name=f"{name}: exponent of N beside earlier ones",
+        source=EARLIER,
         expected=middle,
         variance=variance,
         allowance=reach,
@@ -283,8 +284,8 @@ def published_rows(found: Found, name: str, slopes: NDArray[np.float64], varianc
         yield about(
             found[f"{n}: {name}"] / n**1.5,
             group=COMPLETE,
-            name=f"{name} of {n} agents, over N^1.5, as published",
-            source=BARONCHELLI,
+            name=f"{name} of {n} agents, over N^1.5, beside earlier ones",
+            source=EARLIER,
             expected=middle,
             variance=float((PLAIN_SPREAD[n][what] * PLAIN[n][what]) ** 2 / LARGE_RUNS[n]),
             allowance=reach + 0.005,  # the range is printed with two digits

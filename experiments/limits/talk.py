@@ -9,9 +9,11 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
+from agents.communication import Talk
 from agents.config import SocietyConfig
 from agents.consult import new_library, take_the_librarys_word
 from agents.language import conversations
@@ -74,6 +76,7 @@ def strangers(seed: int) -> Figures:
     library = new_library(world, config)
     take_the_librarys_word(people, np.arange(AGENTS), library.merge(views, step=1, n_words=0))
     found["merged"] = speech.success(audience=False)
+    found["merged, known"] = float(speech.games(audience=False).known.mean())
     for candidates in CANDIDATES:
         found[f"common ground, {candidates}"] = speech.success(candidates=candidates)
         found[f"unseen, {candidates}"] = speech.success(candidates=candidates, unseen=True)
@@ -115,16 +118,17 @@ class Speech:
     config: SocietyConfig
     seed: int
 
-    def success(self, *, candidates: int = 4, unseen: bool = False, of_known: bool = False, **changes: object) -> float:
-        """Share of `GAMES` understood, on scenes of training objects, or of such that nobody has seen.
+    def success(self, *, of_known: bool = False, **setting: Any) -> float:
+        """Share of `games` understood; ``of_known``: of those alone in which the hearer knows the word."""
+        games = self.games(**setting)
+        return float(games.success[games.known].mean() if of_known else games.success.mean())
 
-        ``of_known``: the share of those games alone in which the hearer knows the word.
-        """
-        config = dataclasses.replace(self.config, **changes)  # type: ignore[arg-type]
+    def games(self, *, candidates: int = 4, unseen: bool = False, **changes: Any) -> Talk:
+        """What comes of `GAMES` on scenes of training objects, or of such that nobody has seen."""
+        config = dataclasses.replace(self.config, **changes)
         objects = self.world.held_out if unseen else self.world.train
         rng = np.random.default_rng([self.seed, 0x7A1C])
-        games = conversations(self.people, self.world, config, objects, rng, candidates=candidates, games=GAMES)
-        return float(games.success[games.known].mean() if of_known else games.success.mean())
+        return conversations(self.people, self.world, config, objects, rng, candidates=candidates, games=GAMES)
 
 
 def holding(views: Views, world: World, config: SocietyConfig, *, seed: int) -> Population:
@@ -160,7 +164,8 @@ def stranger_rows(found: Found) -> Iterator[Row | Law]:
         ("private", "private dimensions beside guessing", "1 of 4 candidates", "about", guess),
         ("known", "the best dimension of eight, if the other has it too", EARLIER, "about", 0.987),
         ("strangers", "pairs without a concept in common", "C(24, 8) / C(32, 8)", "about", nobody),
-        ("merged", "names from the library, any dimension", "8 of 32 x the other has it too", "about", knowing),
+        ("merged, known", "names from the library, any dimension: the other has it too", "8 of 32", "about", of_one),
+        ("merged", "names from the library, any dimension", "8 of 32 x understood if known", "about", knowing),
         ("common ground, 4", f"{words}, 4 candidates", TARGET, "at least", 0.78),
         ("common ground, 8", f"{words}, 8 candidates", TARGET, "at least", 0.58),
         ("unseen", "the same, of objects that nobody has seen: difference", "concepts generalise", "about", 0.0),

@@ -37,3 +37,4 @@ def test_counts_that_only_chance_makes_uneven_are_even_and_others_are_not() -> N
     assert all(even(fair[i : i + 4], df=5, **ROW).ok for i in range(0, 400, 4))
     unfair = [chi_square(rng.multinomial(600, [0.25, 0.15, 0.15, 0.15, 0.15, 0.15]), 100.0) for _ in range(4)]
     assert not even(unfair, df=5, **ROW).ok
+    assert not even([0.0, 0.0, 0.0, 0.0], df=5, **ROW).ok, "taking turns is not chance"

@@ -94,8 +94,8 @@ def test_in_full_there_is_more_that_is_published(healthy: dict[str, Found]) -> N
     rows = list(limits.rows(full))
     assert red(rows) == set()
     assert {row.name for row in rows} - names >= {
-        *(f"{name}: exponent of N as published" for name in limits.GOES_AS),
-        *(f"{name} of {n} agents, over N^1.5, as published" for name in limits.GOES_AS for n in (400, 800)),
+        *(f"{name}: exponent of N beside earlier ones" for name in limits.GOES_AS),
+        *(f"{name} of {n} agents, over N^1.5, beside earlier ones" for name in limits.GOES_AS for n in (400, 800)),
         "the game of agreement: exponent of N",
         "the game of agreement in a small world",
     }

@@ -65,6 +65,18 @@ def test_pieces_that_are_done_are_not_repeated(tmp_path: Path, monkeypatch: pyte
     assert len(kept.path.read_text().splitlines()) == 2
 
 
+def test_pieces_that_are_not_asked_for_this_time_are_kept_for_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    kept = Kept(path=tmp_path / "part", of={"what": "work"})
+    over_seeds({"once": once}, [1, 2], kept=kept)
+    fewer = over_seeds({"once": once}, [2], kept=kept, resume=True)
+    np.testing.assert_array_equal(fewer["once"]["seed"], [2.0])
+    again = over_seeds({"once": once}, [1, 2], kept=kept, resume=True)
+    np.testing.assert_array_equal(again["once"]["seed"], [1.0, 2.0])
+
+
 def test_what_is_not_finite_comes_back_as_not_a_number(tmp_path: Path) -> None:
     kept = Kept(path=tmp_path / "part", of={})
     over_seeds({"unknown": unknown}, [1], kept=kept)

@@ -16,8 +16,9 @@ from experiments import command_line, validate
 from experiments.limits import merging
 from experiments.limits.planted_views import planted_views
 from experiments.limits.rows import Law, Relation, Row, judged, law, sampling_error
-from experiments.pieces import Found, Kept, Measure
+from experiments.pieces import Found, Kept, Measure, program
 from experiments.validate import PROG, main
+from experiments.validate_text import expectation, verdict
 from knowledge_graph import clustering, gcca
 from knowledge_graph.views import Views
 
@@ -66,6 +67,24 @@ def test_the_mean_is_judged_by_its_relation(relation: Relation, expected: float,
 @pytest.mark.parametrize("relation", ["about", "at least", "at most", "exactly", "report"])
 def test_a_figure_that_is_not_finite_is_never_ok(bad: float, relation: Relation) -> None:
     assert not row([1.5, bad], relation=relation, tolerance=np.inf).ok
+
+
+def test_what_is_expected_is_told_with_the_side_on_which_it_may_be_missed() -> None:
+    told = {
+        relation: expectation(row(relation=relation, expected=2.0, tolerance=0.5))
+        for relation in ("about", "exactly", "at least", "at most")
+    }
+    assert told == {
+        "about": "2 +- 0.5",
+        "exactly": "exactly 2 (+- 0.5)",
+        "at least": "at least 2 (less 0.5)",
+        "at most": "at most 2 (plus 0.5)",
+    }
+
+
+def test_a_report_has_no_verdict_unless_there_is_nothing_to_report() -> None:
+    assert verdict(row(relation="report")) == ""
+    assert verdict(row([1.0, np.nan], relation="report")) == "NOT OK"
 
 
 def test_rows_without_figures_or_without_anything_to_judge_them_by_are_refused() -> None:
@@ -200,7 +219,7 @@ def test_an_interrupted_validation_goes_on_where_it_was(
 ) -> None:
     monkeypatch.setattr(validate, "GROUPS", {"cake": Cake()})
     out = tmp_path / "rows.json"
-    kept = Kept(path=validate.part_of(out), of={"quick": True})
+    kept = Kept(path=validate.part_of(out), of={"quick": True, "program": program()})
     kept.begin({("cake: slice", 0): {"seeds": 0.0}, ("cake: slice", 2): {"seeds": 2.0}})
     assert call("--quick", "--out", str(out), "--resume") == 0
     assert capsys.readouterr().err.splitlines() == ["3 of 3: cake: slice, seed 1"]
@@ -224,6 +243,8 @@ def test_what_is_not_finite_is_null_in_the_file() -> None:
         (["--report", "nowhere/page.html"], "report is nowhere/page.html, but nowhere cannot be written to"),
         (["--resume"], "resume needs an --out"),
         (["--out", "."], "out is ., which is a directory"),
+        (["--out", "/dev/zero"], "out is /dev/zero, which is no regular file"),
+        (["--out", "rows", "--report", "./rows"], "report is rows, which is also the out"),
         (["--out", "nowhere/rows.json"], "out is nowhere/rows.json, but nowhere cannot be written to (No such file"),
         (["--fast"], "--fast is not a flag"),
     ],
