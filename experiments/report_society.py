@@ -108,9 +108,16 @@ def deaths_section(society: Society) -> Section:
     ages = np.concatenate([record.age for _, record in dead])
     worth = [(step, record.fitness) for step, record in dead]
     living = fitness(society.population)
+    share = percent(society.config.turnover)
+    if society.config.selection == "moran":
+        law = f"At each selection {share} of those old enough die, whoever they are, and parents are drawn by fitness. "
+    else:
+        law = (
+            f"At each selection the least fit {share} of those old enough die, and the heirs of the fittest take their "
+            "place. "
+        )
     text = (
-        f"At each selection the least fit {percent(society.config.turnover)} of those old enough die, and the heirs of "
-        "the fittest take their place. Fitness is what an agent feels, times how well it is understood. "
+        f"{law}Fitness is what an agent feels, times how well it is understood. "
         f"{count(total, 'agent')} died, half of them within {count(float(np.median(ages)), 'step')} of their birth; "
         f"the fitness of those who live now is {number(float(np.median(living)))} in the middle."
     )

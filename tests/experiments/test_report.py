@@ -510,3 +510,13 @@ def test_a_browser_shows_hostile_names_as_they_are_written(hostile_page, tmp_pat
         assert page.evaluate("[...document.images].every(image => image.src.startsWith('data:'))")
         assert page.requests == []
         assert page.console == []
+
+
+@pytest.mark.parametrize(
+    ("selection", "law"),
+    [("tournament", "the least fit 5% of those old enough die"), ("moran", "5% of those old enough")],
+)
+def test_who_dies_is_told_as_the_society_has_it(selection: str, law: str) -> None:
+    words = Page(render(**run(mixed_world(), selection=selection))).words
+    assert f"At each selection {law}" in words
+    assert ("whoever they are" in words) == (selection == "moran")
