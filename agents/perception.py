@@ -93,11 +93,16 @@ def glimpsed(
 
 def standardised_over(columns: NDArray[np.float32], there: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Columns [n, R, c] with mean 0 and norm 1 over the places that are ``there [n, R]``; 0 where they do not vary."""
-    found = np.where(there[:, :, None], columns, 0.0).astype(np.float64)
-    count = np.maximum(there.sum(axis=1), 1)[:, None, None]
-    found = np.where(there[:, :, None], found - found.sum(axis=1, keepdims=True) / count, 0.0)
+    found, count = centred_over(columns, there), np.maximum(there.sum(axis=1), 1)[:, None, None]
     norm = np.linalg.norm(found, axis=1, keepdims=True)
     return np.divide(found, norm, out=np.zeros_like(found), where=norm > 1e-5 * np.sqrt(count))
+
+
+def centred_over(columns: NDArray[np.float32], there: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Columns [n, R, c] with mean 0 over the places that are ``there [n, R]``, and 0 elsewhere."""
+    count = np.maximum(there.sum(axis=1), 1)[:, None, None]
+    kept = np.where(there[:, :, None], columns, 0.0).astype(np.float64)
+    return np.where(there[:, :, None], kept - kept.sum(axis=1, keepdims=True) / count, 0.0)
 
 
 def not_sensed(sensor: NDArray[np.int32], keys: NDArray[np.float64]) -> NDArray[np.int32]:

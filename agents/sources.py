@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from agents.config import SocietyConfig
 from agents.errors import InputError
-from agents.perception import remembered, sense
+from agents.perception import centred_over, remembered, sense
 from agents.population import COMPONENT, EMBEDDING, EXEMPLAR, FACTOR, NOTHING, RANDOM, Population, likeness
 from agents.world import World
 from knowledge_graph.views import chunks
@@ -111,8 +111,8 @@ def _told(
     n_slots, m = population.n_slots, population.n_sensors
     chosen = np.argsort(keys, axis=1)[:, :n_slots]
     n = np.maximum(there.sum(axis=1), 1)[:, None, None]
-    sensed = _centred(sense(world.features, objects, population.sensor[rows]), there, n)
-    told = _centred(world.embedding[objects[:, :, None], chosen[:, None, :]], there, n)
+    sensed = centred_over(sense(world.features, objects, population.sensor[rows]), there)
+    told = centred_over(world.embedding[objects[:, :, None], chosen[:, None, :]], there)
     covariance = sensed.swapaxes(1, 2) @ sensed / n
     spread = np.einsum("nii->n", covariance) / m
     # Where nothing sensed varies there is nothing to regress on: any ridge gives zero weights.
@@ -126,9 +126,3 @@ def _told(
     loading = np.zeros((len(rows), n_slots, m))
     loading[:, : order.shape[1]] = np.take_along_axis(weights, order[:, None, :], axis=2).swapaxes(1, 2)
     return loading
-
-
-def _centred(columns: NDArray[np.float32], there: NDArray[np.bool_], n: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Columns [n, R, c] with mean 0 over the places that are ``there [n, R]``, and 0 elsewhere."""
-    kept = np.where(there[:, :, None], columns, 0.0).astype(np.float64)
-    return np.where(there[:, :, None], kept - kept.sum(axis=1, keepdims=True) / n, 0.0)

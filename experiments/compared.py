@@ -261,14 +261,14 @@ def sentence(compared: Compared, figure: str) -> str:
     for words, sign in (("higher", 1), ("lower", -1)):
         chosen = [f"{name} ({change(found)})" for name, found in differences.items() if found.sign == sign]
         if chosen:
-            parts.append(f"{words} under {_listed(chosen)}")
+            parts.append(f"{words} under {listed(chosen)}")
     alike = [
         f"{name} ({change(found)})"
         for name, found in differences.items()
         if found.constant and not found.sign and not found.none
     ]
     if alike:
-        parts.append(f"differing alike with so few seeds under {_listed(alike)}")
+        parts.append(f"differing alike with so few seeds under {listed(alike)}")
     told_apart = bool(parts)
     for words, left in (
         ("the same", [name for name, found in differences.items() if found.none]),
@@ -280,7 +280,7 @@ def sentence(compared: Compared, figure: str) -> str:
     ):
         if left:
             all_others = len(left) == len(differences) > 1 and not told_apart
-            parts.append(f"{words} under {'any other condition' if all_others else _listed(left)}")
+            parts.append(f"{words} under {'any other condition' if all_others else listed(left)}")
     first = f"{compared.figures[figure]}: {told(compared.values(compared.baseline, figure))} under {compared.baseline}"
     along = compared.trend(figure)
     return f"{'; '.join([first, *parts])}.{_along(compared, along)}"
@@ -305,7 +305,7 @@ def verdict(
         if figure in compared.figures
     }
     parts = [
-        f"{words} {_listed([_in_a_line(what) for what, sign in signs.items() if sign == wanted])}"
+        f"{words} {listed([_in_a_line(what) for what, sign in signs.items() if sign == wanted])}"
         for words, wanted in ((gains, 1), (losses, -1), (neither.format(len(compared.seeds)), 0))
         if wanted in signs.values()
     ]
@@ -320,7 +320,7 @@ def trends(compared: Compared, figures: Iterable[str]) -> str:
         if figure in compared.figures and (along := compared.trend(figure)) is not None
     }
     parts = [
-        f"{words} in {_listed([_in_a_line(what) for what, sign in signs.items() if sign == wanted])}"
+        f"{words} in {listed([_in_a_line(what) for what, sign in signs.items() if sign == wanted])}"
         for words, wanted in (("a rise", 1), ("a fall", -1), (f"no trend that {len(compared.seeds)} seeds can show", 0))
         if wanted in signs.values()
     ]
@@ -348,6 +348,7 @@ def _along(compared: Compared, along: Interval | None) -> str:
     return f" It {'rises' if along.sign > 0 else 'falls'} {way} ({change(along)})."
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Names as they stand in a sentence: "a, b and c"."""
     *some, last = names
     return f"{', '.join(some)} and {last}" if some else last

@@ -302,16 +302,25 @@ def life(
     world: Callable[[RunConfig], World] = make_world,
 ) -> Figures:
     """One society, from its founders to its end, and its figures; nan for those that are not finite."""
-    config = dataclasses.replace(config, seed=seed)
-    assert config.steps is not None
     # As in the tick: the last digits of what is measured must not hang on the number of cores.
     with threadpool_limits(limits=1, user_api="blas"):
-        living, recorder = society(world(config), society_config(config), seed=seed), Recorder()
-        while living.steps < config.steps:
-            living.step()
-            recorder.heard(living)
-        found = measure(Lived(society=living, library=closing_library(living), recorder=recorder))
+        found = measure(lived(dataclasses.replace(config, seed=seed), society=society, world=world))
     return {name: float(figure) if math.isfinite(figure) else math.nan for name, figure in found.items()}
+
+
+def lived(
+    config: RunConfig,
+    *,
+    society: type[Society] = Society,
+    world: Callable[[RunConfig], World] = make_world,
+) -> Lived:
+    """A society that has lived from its founders to its end."""
+    assert config.steps is not None
+    living, recorder = society(world(config), society_config(config), seed=config.seed), Recorder()
+    while living.steps < config.steps:
+        living.step()
+        recorder.heard(living)
+    return Lived(society=living, library=closing_library(living), recorder=recorder)
 
 
 def concluded(comparison: Comparison, found: Compared) -> list[str]:

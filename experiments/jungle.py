@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from experiments import command_line, comparison
 from experiments.compared import Compared, trends, verdict
 from experiments.comparison import Comparison, Condition, Lived
-from experiments.society_figures import DIVERSITY, FEELINGS, QUALITY, diversity, feelings, quality
+from experiments.society_figures import BETTER, DIVERSITY, FEELINGS, QUALITY, diversity, feelings, quality
 
 PROG = "jungle"
 JUNGLE, TOURNAMENT, MORAN = "the jungle", "agents replaced", "the Moran process"
@@ -32,15 +32,6 @@ CONDITIONS = (
     Condition(name=MORAN, changes={"dimension_floor": 0.0, "selection": "moran"}),
 )
 
-BETTER = {
-    "efficiency": 1,
-    "explained_variance": 1,
-    "mcc": 1,
-    "weights_efficiency": 1,
-    "weights_mcc": 1,
-    "label_accuracy": 1,
-    "success": 1,
-}
 MORE_DIVERSE = {
     "n_concepts": 1,
     "effective_concepts": 1,

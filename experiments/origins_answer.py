@@ -11,7 +11,7 @@ import math
 import numpy as np
 import plotly.graph_objects as go
 
-from experiments.compared import Compared, interval, paired, spread_of, told
+from experiments.compared import Compared, interval, listed, paired, spread_of, told
 from experiments.comparison_page import table_section
 from experiments.origins import CONTESTS, EMBEDDED, LASTING, MIXED, OF_ORIGIN
 from experiments.report_chart import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, chart
@@ -124,12 +124,7 @@ def _beside(compared: Compared, figure: str, above: str, below: str) -> str:
         difference = compared.difference(name, figure)
         words = {-1: above, 1: below, 0: same}[difference.sign] if difference.seeds > 1 else "not to be compared with"
         parts[words].append(f"{name} ({told(compared.values(name, figure))})")
-    return ", ".join(f"{words} {_listed(names)}" for words, names in parts.items() if names)
-
-
-def _listed(names: list[str]) -> str:
-    *some, last = names
-    return f"{', '.join(some)} and {last}" if some else last
+    return ", ".join(f"{words} {listed(names)}" for words, names in parts.items() if names)
 
 
 # ---- charts

@@ -23,7 +23,7 @@ from experiments.compared import Compared, trends, verdict
 from experiments.comparison import Comparison, Condition, Lived
 from experiments.lifetimes import ELIMINATED, Followed, kaplan_meier
 from experiments.measuring import true_standing
-from experiments.society_figures import DIVERSITY, FEELINGS, QUALITY, diversity, feelings, quality
+from experiments.society_figures import BETTER, DIVERSITY, FEELINGS, QUALITY, diversity, feelings, quality
 
 PROG = "self_serving"
 NO_BIAS, SELF_SERVING, MODESTY = "no bias", "self-serving bias", "modesty"
@@ -41,16 +41,6 @@ SURVIVAL = {
     "fitness_at_death": "Fitness of those who die",
 }
 """What `survival` gives, in words."""
-
-BETTER = {
-    "efficiency": 1,
-    "explained_variance": 1,
-    "mcc": 1,
-    "weights_efficiency": 1,
-    "weights_mcc": 1,
-    "label_accuracy": 1,
-    "success": 1,
-}
 
 MOVED = dict.fromkeys(
     ("illusory", "told_truly", "dims_dropped", "lasted", "age_at_death", "abstract_share", "view_overlap", "success"), 1

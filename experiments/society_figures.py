@@ -33,6 +33,17 @@ QUALITY = {
 }
 """What `quality` gives, in words."""
 
+BETTER = {
+    "efficiency": 1,
+    "explained_variance": 1,
+    "mcc": 1,
+    "weights_efficiency": 1,
+    "weights_mcc": 1,
+    "label_accuracy": 1,
+    "success": 1,
+}
+"""Of these, what is better the more of it there is: 1."""
+
 DIVERSITY = {
     "effective_concepts": "Effective number of concepts",
     "concepts_held": "Concepts that somebody holds",

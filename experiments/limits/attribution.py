@@ -29,7 +29,7 @@ from agents.superiority import bernoulli_fixed_point, compare, feel, win_rates
 from agents.world import World, planted
 from experiments.limits.chance import about
 from experiments.limits.contestants import arena, compared, rivals
-from experiments.limits.rows import Law, Relation, Row, judged, law
+from experiments.limits.rows import Law, Row, law, row_of
 from experiments.pieces import Figures, Found, Measure
 
 CREDIT = "attribution: exact credit"
@@ -185,8 +185,8 @@ def credit_rows(found: Found) -> Iterator[Row]:
         "ledger": ("the ledger's shares of independent parts", f"w^2 var x / var y, {LMG}"),
     }
     for key, (name, source) in limits.items():
-        yield _row(found, key, CREDIT, f"{name}, largest deviation", source, "exactly", 0.0, EXACT)
-    yield _row(found, "glove", CREDIT, "glove game: the only left glove", SHAPLEY, "exactly", 2 / 3, EXACT)
+        yield row_of(found, key, CREDIT, f"{name}, largest deviation", source, "exactly", 0.0, EXACT)
+    yield row_of(found, "glove", CREDIT, "glove game: the only left glove", SHAPLEY, "exactly", 2 / 3, EXACT)
 
 
 # -- shares in the long run -------------------------------------------------------------------------------------------
@@ -289,15 +289,17 @@ def share_rows(found: Found) -> Iterator[Row | Law]:
     alone, both = (1 / 16 / (1 / 12 + rest / max(KNOWN)) for rest in (1 / 6, 1 / 6 - 1 / 16))
     for whose, share, off in (("self", (alone + both) / 2, 0.02), ("others", (both - alone) / 2, 0.006)):
         name = f"contests of all against one: share of {whose}"
-        yield _row(found, f"against one {whose}", SHARES, name, "y = [p > 1/2], 32 acquaintances", "about", share, off)
+        yield row_of(
+            found, f"against one {whose}", SHARES, name, "y = [p > 1/2], 32 acquaintances", "about", share, off
+        )
     name = "understanding by pure chance: share of luck"
-    yield _row(found, "chance", SHARES, name, "no effects", "at least", 1.0, 0.03)
+    yield row_of(found, "chance", SHARES, name, "no effects", "at least", 1.0, 0.03)
     society = {whose: found[f"society {whose}"] for whose in ("self", "others", "luck")}
     total = found | {"total": np.sum(list(society.values()), axis=0)}
     name = "a society that talks and compares: self, others and luck"
-    yield _row(total, "total", SHARES, name, "efficiency", "exactly", 1.0, EXACT)
+    yield row_of(total, "total", SHARES, name, "efficiency", "exactly", 1.0, EXACT)
     for whose in society:
-        yield _row(found, f"society {whose}", SHARES, f"the same: {whose}", "measured", "report")
+        yield row_of(found, f"society {whose}", SHARES, f"the same: {whose}", "measured", "report")
 
 
 # -- self-serving bias ------------------------------------------------------------------------------------------------
@@ -349,11 +351,11 @@ def bias_rows(found: Found) -> Iterator[Row | Law]:
     # Who knows nobody takes both for average: half of y - 1/2 is the own doing, which the bias multiplies.
     source = "1/2 + (g+ - g-) / 8"
     name = "mean felt of fair contests, own part alone"
-    yield _row(found, "felt unbiased", BIAS, f"{name}, no bias", source, "exactly", 0.5, EXACT)
+    yield row_of(found, "felt unbiased", BIAS, f"{name}, no bias", source, "exactly", 0.5, EXACT)
     for gain in GAINS[1:]:
         expected = 0.5 + (gain - LOSS) / 8
         row = f"{name}, gains x {gain}, losses x {LOSS}"
-        yield _row(found, f"felt {gain}", BIAS, row, source, "exactly", expected, EXACT)
+        yield row_of(found, f"felt {gain}", BIAS, row, source, "exactly", expected, EXACT)
     yield law(
         [found[f"felt {gain}"] for gain in GAINS],
         at=GAINS,
@@ -370,31 +372,10 @@ def bias_rows(found: Found) -> Iterator[Row | Law]:
     for name, gain, loss in (("unbiased", 1.0, 1.0), ("biased", 1.5, LOSS)):
         low, high = 0.5 - loss / 4, 0.5 + gain / 4
         text = f"where superiority settles on it, {name}"
-        yield _row(
+        yield row_of(
             found, f"settled {name}", BIAS, text, "expectile of two values", "about", low + tau * (high - low), 0.01
         )
     name = "the split (ledger) with a bias less the one without"
-    yield _row(found, "split", BIAS, name, "the bias comes after the split", "exactly", 0.0)
+    yield row_of(found, "split", BIAS, name, "the bias comes after the split", "exactly", 0.0)
     name = "who takes all for its own doing, unbiased, feels the outcome, largest deviation"
-    yield _row(found, "whole", BIAS, name, "self-attribution 1", "exactly", 0.0, EXACT)
-
-
-def _row(
-    found: Found,
-    key: str,
-    group: str,
-    name: str,
-    source: str,
-    relation: Relation,
-    expected: float | None = None,
-    tolerance: float = 0.0,
-) -> Row:
-    return judged(
-        found[key],
-        group=group,
-        name=name,
-        source=source,
-        relation=relation,
-        expected=expected,
-        tolerance=tolerance,
-    )
+    yield row_of(found, "whole", BIAS, name, "self-attribution 1", "exactly", 0.0, EXACT)

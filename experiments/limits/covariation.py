@@ -27,7 +27,7 @@ from agents.society import Society
 from agents.superiority import compare
 from agents.world import World, planted
 from experiments.limits.contestants import arena, rivals
-from experiments.limits.rows import Relation, Row, judged
+from experiments.limits.rows import Row, row_of
 from experiments.pieces import Figures, Found, Measure
 
 CUBE = "attribution: Kelley's cube"
@@ -124,7 +124,7 @@ def everybody_against_everybody(world: World, rng: np.random.Generator) -> NDArr
 
 def cube_rows(found: Found) -> Iterator[Row]:
     """What `cubes` gave."""
-    yield _row(found, "patterns", CUBE, "patterns put down to their causes, of 8", KELLEY, "exactly", 8.0)
+    yield row_of(found, "patterns", CUBE, "patterns put down to their causes, of 8", KELLEY, "exactly", 8.0)
     limits = {
         "effects": "effects add up to the outcomes",
         "components": "variances of the effects add up to that of the outcomes",
@@ -132,38 +132,19 @@ def cube_rows(found: Found) -> Iterator[Row]:
         "lived": "the same in a cube of contests as they were lived",
     }
     for key, name in limits.items():
-        yield _row(found, key, CUBE, f"{name}, largest deviation", "orthogonal effects", "exactly", 0.0, EXACT)
+        yield row_of(found, key, CUBE, f"{name}, largest deviation", "orthogonal effects", "exactly", 0.0, EXACT)
     name = "causes that only add up: the variance of each, largest deviation"
-    yield _row(found, "additive", CUBE, name, "no interaction", "exactly", 0.0, EXACT)
+    yield row_of(found, "additive", CUBE, name, "no interaction", "exactly", 0.0, EXACT)
     n, source = RANKS, "ranks of all against all"
     expected = {"person": (n + 1) / (3 * n), "stimulus": (n + 1) / (3 * n), "both": (n - 2) / (3 * n), "occasion": 0.0}
     names = {"person": "who", "stimulus": "against whom", "both": "who against whom", "occasion": "when"}
     for key, value in expected.items():
         name = f"contests of {n}, share of variance: {names[key]}"
-        yield _row(found, key, CUBE, name, source, "exactly", value, EXACT)
+        yield row_of(found, key, CUBE, name, source, "exactly", value, EXACT)
     for key, value in zip(FACTORS, (0.5, 0.5, 0.0), strict=True):
         name = f"the same, due to the {key}"
-        yield _row(found, f"due to {key}", CUBE, name, "interactions shared alike, Owen 2014", "exactly", value, EXACT)
+        yield row_of(
+            found, f"due to {key}", CUBE, name, "interactions shared alike, Owen 2014", "exactly", value, EXACT
+        )
     name = "contests in a society, each by its own measure: share of the occasion"
-    yield _row(found, "passing", CUBE, name, "what stands, stands", "at most", 0.0, EXACT)
-
-
-def _row(
-    found: Found,
-    key: str,
-    group: str,
-    name: str,
-    source: str,
-    relation: Relation,
-    expected: float | None = None,
-    tolerance: float = 0.0,
-) -> Row:
-    return judged(
-        found[key],
-        group=group,
-        name=name,
-        source=source,
-        relation=relation,
-        expected=expected,
-        tolerance=tolerance,
-    )
+    yield row_of(found, "passing", CUBE, name, "what stands, stands", "at most", 0.0, EXACT)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -129,6 +129,31 @@ def judged(
         tolerance=tolerance,
         seeds=len(values),
         ok=finite and _agrees(values, relation, expected, tolerance),
+        note=note,
+    )
+
+
+def row_of(
+    found: Mapping[str, Samples],
+    key: str,
+    group: str,
+    name: str,
+    source: str,
+    relation: Relation,
+    expected: float | None = None,
+    tolerance: float = 0.0,
+    *,
+    note: str = "",
+) -> Row:
+    """The row of the figure ``key`` of what a measure found, see `judged`."""
+    return judged(
+        found[key],
+        group=group,
+        name=name,
+        source=source,
+        relation=relation,
+        expected=expected,
+        tolerance=tolerance,
         note=note,
     )
 

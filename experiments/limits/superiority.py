@@ -31,7 +31,7 @@ from agents.superiority import (
 from agents.world import World, planted
 from experiments.limits.chance import chance_error
 from experiments.limits.contestants import SLOTS, compared, experienced, one_measure, people
-from experiments.limits.rows import Law, Row, judged, law
+from experiments.limits.rows import Law, Row, judged, law, row_of
 from experiments.limits.superiority_theory import course_variance, normal_bias, normal_expectile, walk_course
 from experiments.pieces import Figures, Found, Measure
 
@@ -376,13 +376,4 @@ def _row(
     *,
     note: str = "",
 ) -> Row:
-    return judged(
-        found[key],
-        group=group,
-        name=name,
-        source=source,
-        relation="about",
-        expected=expected,
-        tolerance=tolerance,
-        note=note,
-    )
+    return row_of(found, key, group, name, source, "about", expected, tolerance, note=note)

@@ -13,12 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.society import Society
 from experiments import comparison, society_figures
 from experiments.compared import Compared
-from experiments.comparison import ComparisonConfig, Lived
+from experiments.comparison import ComparisonConfig, Lived, lived
 from experiments.jungle import (
-    BETTER,
     COMPARISON,
     CONDITIONS,
     JUNGLE,
@@ -29,20 +27,9 @@ from experiments.jungle import (
     main,
     measure,
 )
-from experiments.measuring import Recorder, closing_library
-from experiments.run_society import RunConfig, make_world, society_config
-from experiments.society_figures import hill, projections, sensor_overlap, view_dimensions, view_overlap
+from experiments.society_figures import BETTER, hill, projections, sensor_overlap, view_dimensions, view_overlap
 
 LIVES = comparison.lives_of(COMPARISON, ComparisonConfig(quick=True, agents=14, steps=40))
-
-
-def lived(config: RunConfig) -> Lived:
-    """A society at the end of this life."""
-    society, recorder = Society(make_world(config), society_config(config), seed=config.seed), Recorder()
-    while society.steps < (config.steps or 0):
-        society.step()
-        recorder.heard(society)
-    return Lived(society=society, library=closing_library(society), recorder=recorder)
 
 
 @pytest.fixture(scope="module")

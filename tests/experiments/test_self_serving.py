@@ -14,10 +14,8 @@ from agents.selection import GRACE
 from agents.superiority import win_rates
 from experiments import comparison
 from experiments.compared import Compared
-from experiments.comparison import ComparisonConfig, Lived
+from experiments.comparison import ComparisonConfig, Lived, lived
 from experiments.lifetimes import ELIMINATED, Followed
-from experiments.measuring import Recorder, closing_library
-from experiments.run_society import RunConfig, make_world, society_config
 from experiments.self_serving import (
     COMPARISON,
     EXACT,
@@ -36,20 +34,14 @@ from experiments.self_serving import (
 LIVES = comparison.lives_of(COMPARISON, ComparisonConfig(quick=True, agents=14, steps=80))
 
 
-def lived(config: RunConfig) -> Lived:
-    """A society at the end of this life."""
-    society, recorder = Followed(make_world(config), society_config(config), seed=config.seed), Recorder()
-    while society.steps < (config.steps or 0):
-        society.step()
-        recorder.heard(society)
-    return Lived(society=society, library=closing_library(society), recorder=recorder)
-
-
 @pytest.fixture(scope="module")
 def ends() -> dict[str, Lived]:
     """The society at its end under some conditions, where there is much to be dropped and many die."""
     names = ("no bias", "utter self-serving bias", "utter modesty", "exact shares")
-    return {name: lived(dataclasses.replace(LIVES[name], dimension_floor=0.5, turnover=0.2)) for name in names}
+    return {
+        name: lived(dataclasses.replace(LIVES[name], dimension_floor=0.5, turnover=0.2), society=Followed)
+        for name in names
+    }
 
 
 def test_conditions_change_nothing_but_the_bias_and_the_share_taken_for_ones_own() -> None:
@@ -99,7 +91,7 @@ def test_survival_is_what_the_society_shows(ends: dict[str, Lived]) -> None:
 
 
 def test_what_nobody_has_lived_to_see_is_not_known() -> None:
-    found = survival(lived(dataclasses.replace(LIVES["no bias"], steps=4)))
+    found = survival(lived(dataclasses.replace(LIVES["no bias"], steps=4), society=Followed))
     for name in ("told_truly", "lasted", "age_at_death", "fitness_at_death"):
         assert math.isnan(found[name])
     assert found["dims_dropped"] == 0
