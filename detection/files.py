@@ -6,9 +6,12 @@ import contextlib
 import json
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
+
+from detection.errors import InputError
 
 
 @contextlib.contextmanager
@@ -42,3 +45,49 @@ def write_json(path: Path | str, contents: Any) -> None:
     text = json.dumps(contents, indent=1, allow_nan=False)
     with replacing(path) as stream:
         stream.write(text.encode() + b"\n")
+
+
+def check_out(path: Path | None, *, name: str = "out") -> None:
+    """See that the file ``path``, given as ``name``, can be written, so that no long work is lost; nothing stays there.
+
+    Raises
+    ------
+    InputError
+        If it is a directory or a device, or its directory is missing or cannot be written to.
+    """
+    if path is None:
+        return
+    if path.is_dir():
+        raise InputError(f"{name} is {path}, which is a directory; give the name of a file")
+    # What is written takes the place of what was there, and a device or a pipe must not be lost to that.
+    if path.exists() and not path.is_file():
+        raise InputError(f"{name} is {path}, which is no regular file; give the name of one")
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"{name} is {path}, but {path.parent} cannot be written to ({os.strerror(error.errno or 0)}); give a file "
+            "in a directory that can"
+        ) from error
+
+
+def make_directory(path: Path | None, *, name: str) -> None:
+    """Make the directory ``path``, given as ``name``, if it is not there yet, and see that it can be written to.
+
+    Raises
+    ------
+    InputError
+        If that is not possible.
+    """
+    if path is None:
+        return
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"{name} is {path}, which cannot be made or written to ({os.strerror(error.errno or 0)}); give a directory "
+            "that can"
+        ) from error

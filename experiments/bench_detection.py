@@ -28,7 +28,7 @@ from detection.boxes import pairwise_iou
 from detection.coco_categories import COCO_80
 from detection.config import Backbone, ModelConfig
 from detection.data.coco import CocoDataset
-from detection.data.shapes import drawn
+from detection.data.scenes import scene
 from detection.detector import Detector
 from detection.errors import InputError
 from detection.evaluate import evaluate
@@ -323,8 +323,13 @@ def _gradient_difference(found: tuple[float, Tensor], reference: tuple[float, Te
 
 
 def the_images(config: DetectionBench, n: int) -> list[Tensor]:
-    """Drawn images, uint8 [3, height, width] each."""
-    return [drawn(seed=config.seed, index=index, height=config.height, width=config.width) for index in range(n)]
+    """Drawn scenes, stretched to uint8 [3, height, width]."""
+    images = []
+    for index in range(n):
+        pixels = scene((config.seed, index), size=max(config.height, config.width)).pixels
+        image = torch.from_numpy(pixels).permute(2, 0, 1)[None]
+        images.append(functional.interpolate(image, (config.height, config.width), mode="bilinear", antialias=True)[0])
+    return images
 
 
 def in_turns(runs: Mapping[str, Callable[[], object]], config: DetectionBench, *, per: int) -> dict[str, float]:

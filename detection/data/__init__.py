@@ -1,0 +1,1 @@
+"""Images and their annotations: read, checked, resized, and put into batches that depend on a seed alone."""

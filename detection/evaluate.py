@@ -1,0 +1,281 @@
+"""Measure a detector as COCO does: ``python -m detection.evaluate --checkpoint F --data ROOT [--out F.json]``."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, Protocol
+
+import numpy as np
+import torch
+import tyro
+from tqdm import tqdm
+
+from detection import checkpoints, coco_eval, command_line, curves, drawing, files
+from detection.coco_eval import NUMBERS, ClassResult, Evaluation, Evaluator, Found
+from detection.config import Category, ModelConfig
+from detection.data.coco import CocoDataset
+from detection.data.loading import Batch, eval_batches
+from detection.detector import Detector
+from detection.errors import InputError
+from detection.postprocess import Detections
+from detection.training.distributed import chosen_device
+
+PROG = "evaluate"
+DESCRIPTION = "Measure a detector on COCO-format data: COCO's 12 numbers, the AP of each class, precision by recall."
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """What to measure, and where to put it."""
+
+    checkpoint: Path
+    """The detector: last.pt of a training run, or what detection.convert wrote."""
+    data: Path
+    """Directory of a COCO-format set: annotations/instances_SPLIT.json and SPLIT/*.jpg."""
+    split: str = "val2017"
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """A JSON file for what was measured."""
+    evaluator: Evaluator = "pycocotools"
+    """Who measures: COCO's own program, or a faster one with the same numbers."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1 ...; auto is cuda where there is one."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Of the network's arithmetic; boxes and scores are computed in fp32."""
+    weights: Literal["ema", "raw"] = "ema"
+    """The averaged weights, where the training had some, or those of the last update."""
+    batch_size: int = 1
+    """Images at once; those of a batch are padded to one size."""
+    workers: int = 2
+    """Processes that read images; results do not depend on it."""
+    curves: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """A directory for precision by recall: precision_recall.csv and precision_recall.svg."""
+    draw: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """A directory for images with what is annotated, and beside it with what was found."""
+    draw_images: int = 20
+    """How many to draw, the first ones in the order of their ids."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be run."""
+        for name, least in (("batch_size", 1), ("workers", 0), ("draw_images", 1)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name} is {getattr(self, name)}; give a number from {least} up")
+
+
+class Finder(Protocol):
+    """What can be measured: `detection.detector.Detector`, or anything that answers like it."""
+
+    @property
+    def config(self) -> ModelConfig:
+        """How images are to be resized, and what the labels mean."""
+
+    def detect_batch(self, batch: Batch) -> list[Detections]:
+        """What is found in each image of ``batch``, in pixels of the originals."""
+
+
+class Timed(NamedTuple):
+    """Detections of a whole set."""
+
+    found: Found
+    seconds: float
+    """From the first image read to the last detection."""
+
+
+def evaluate(
+    detector: Finder,
+    dataset: CocoDataset,
+    *,
+    evaluator: Evaluator = "pycocotools",
+    batch_size: int = 1,
+    workers: int = 0,
+    progress: bool = False,
+) -> Evaluation:
+    """What COCO's measures say of ``detector`` on all images of ``dataset``.
+
+    Categories are matched by their ids: what the detector finds of others than the set's is not counted, and those of
+    the set that it does not know are never found.
+
+    Raises
+    ------
+    InputError
+        If the evaluator is not installed, no category is known to both, or an image cannot be read.
+    """
+    coco_eval.check(evaluator)
+    truth = coco_eval.ground_truth(dataset.annotation_file)
+    found = find(detector, dataset, batch_size=batch_size, workers=workers, progress=progress).found
+    return coco_eval.score(truth, found, evaluator=evaluator)
+
+
+def find(detector: Finder, dataset: CocoDataset, *, batch_size: int, workers: int, progress: bool = False) -> Timed:
+    """What ``detector`` finds in the images of ``dataset``, by the set's own categories; raises as `evaluate` does."""
+    labels_here = coco_eval.label_map(detector.config.categories, dataset.categories)
+    index_of = {image.id: index for index, image in enumerate(dataset.images)}
+    parts: list[Found] = []
+    start = time.perf_counter()
+    batches = eval_batches(dataset, model=detector.config, batch_size=batch_size, workers=workers)
+    with tqdm(total=len(dataset), desc="images", unit="image", leave=False, disable=None if progress else True) as bar:
+        for batch in batches:
+            for image_id, detections in zip(batch.image_ids, detector.detect_batch(batch), strict=True):
+                boxes, scores, labels = (value.cpu().numpy() for value in detections[:3])
+                if not np.isfinite(boxes).all():
+                    raise InputError(
+                        f"the detector finds boxes in image {image_id} whose corners are no numbers; give a checkpoint "
+                        "with sound weights, or --precision fp32"
+                    )
+                labels = labels_here[labels]
+                known = labels >= 0
+                images = np.full(int(known.sum()), index_of[image_id])
+                parts.append(Found(images, labels[known], boxes[known].astype(float), scores[known].astype(float)))
+            bar.update(len(batch.image_ids))
+    seconds = time.perf_counter() - start
+    images, labels, boxes, scores = (np.concatenate(column) for column in list(zip(*parts, strict=True))[:4])
+    return Timed(Found(images, labels, boxes, scores), seconds)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    config = command_line.parse(EvaluateConfig, args, prog=PROG, description=DESCRIPTION)
+    # Whatever can be refused is, before the long work begins.
+    files.check_out(config.out)
+    coco_eval.check(config.evaluator)
+    if config.curves is not None:
+        curves.check()
+    for name in ("curves", "draw"):
+        _make_directory(getattr(config, name), name)
+    device = chosen_device(config.device)
+    checkpoint = checkpoints.load(config.checkpoint)
+    dataset = CocoDataset(config.data, config.split)
+    coco_eval.label_map(checkpoint.config.categories, dataset.categories)
+    for line in _differences(checkpoint.config.categories, dataset.categories):
+        print(f"{PROG}: {line}", file=sys.stderr)
+    truth = coco_eval.ground_truth(dataset.annotation_file)
+    model = checkpoints.build(checkpoint, ema=config.weights == "ema")
+
+    detector = Detector(model, device=device, precision=config.precision)
+    found, seconds = find(detector, dataset, batch_size=config.batch_size, workers=config.workers, progress=True)
+    evaluation = coco_eval.score(truth, found, evaluator=config.evaluator)
+
+    if config.draw is not None:
+        draw(config.draw, dataset, found, count=config.draw_images)
+    if config.curves is not None:
+        curves.write(config.curves, evaluation)
+    if config.out is not None:
+        files.write_json(config.out, _result(config, evaluation, seconds=seconds, device=device))
+    print(table(evaluation))
+    print()
+    print(class_table(evaluation))
+    print(
+        f"\n{evaluation.images:,} images in {seconds:.1f} s, {evaluation.images / seconds:.2f} images/s "
+        f"({device}, {config.precision}, batches of {config.batch_size})"
+    )
+    return 0
+
+
+def draw(directory: Path, dataset: CocoDataset, found: Found, *, count: int) -> None:
+    """Write ``ID.png`` for the first ``count`` images: on the left what is annotated, on the right what was found."""
+    names = [category.name for category in dataset.categories]
+    for index, image in enumerate(dataset.images[:count]):
+        here = found.images == index
+        detections = Detections(
+            torch.from_numpy(found.boxes[here]).float(),
+            torch.from_numpy(found.scores[here]).float(),
+            torch.from_numpy(found.labels[here]),
+        )
+        pixels = dataset.read(index)
+        both = [
+            drawing.draw_annotations(pixels, dataset.annotations(index), names),
+            drawing.draw(pixels, detections, names),
+        ]
+        with files.replacing(directory / f"{image.id}.png") as stream:
+            drawing.grid(both, columns=2).save(stream, format="PNG")
+
+
+def table(evaluation: Evaluation) -> str:
+    """The 12 numbers under their names, as in a table of baselines: .387, or - where nothing is to be found."""
+    cells = [_short(evaluation.numbers[name]) for name in NUMBERS]
+    widths = [max(len(name), len(cell)) for name, cell in zip(NUMBERS, cells, strict=True)]
+    return "\n".join(
+        "  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)) for row in (NUMBERS, cells)
+    )
+
+
+def class_table(evaluation: Evaluation) -> str:
+    """AP and AP50 of every category that the set has objects of, with their number."""
+    results = [result for result in evaluation.per_class if result.ap is not None]
+    missing = len(evaluation.per_class) - len(results)
+    width = max((len(result.category.name) for result in results), default=0)
+    lines = [_class_row("category", "objects", "AP", "AP50", width)] if results else []
+    lines += [_class_row(*_cells(result), width) for result in results]
+    if missing:
+        lines.append(f"{missing} of {len(evaluation.per_class)} categories have no objects here.")
+    return "\n".join(lines)
+
+
+def _cells(result: ClassResult) -> tuple[str, str, str, str]:
+    return result.category.name, f"{result.objects:,}", _short(result.ap), _short(result.ap50)
+
+
+def _class_row(name: str, objects: str, ap: str, ap50: str, width: int) -> str:
+    return f"{name.ljust(max(width, 8))}  {objects:>8}  {ap:>5}  {ap50:>5}"
+
+
+def _short(value: float | None) -> str:
+    """A share as the table has it: .387."""
+    return "-" if value is None else f"{value:.3f}".removeprefix("0")
+
+
+def _result(config: EvaluateConfig, evaluation: Evaluation, *, seconds: float, device: torch.device) -> dict[str, Any]:
+    return {
+        **evaluation.to_json(),
+        "seconds": seconds,
+        "images_per_s": evaluation.images / seconds,
+        "checkpoint": str(config.checkpoint),
+        "data": str(config.data),
+        "split": config.split,
+        "weights": config.weights,
+        "evaluator": config.evaluator,
+        "device": str(device),
+        "precision": config.precision,
+        "batch_size": config.batch_size,
+    }
+
+
+def _differences(model: Sequence[Category], data: Sequence[Category]) -> list[str]:
+    """What should be known of categories that are not the same in the detector and in the data."""
+    lines = []
+    names = {category.id: category.name for category in model}
+    unknown = [category for category in data if category.id not in names]
+    if unknown:
+        lines.append(
+            f"the detector does not know {len(unknown)} of {len(data)} categories of the data "
+            f"({unknown[0].name!r}, id {unknown[0].id}, ...), and will find none of them"
+        )
+    renamed = [category for category in data if names.get(category.id, category.name) != category.name]
+    if renamed:
+        first = renamed[0]
+        lines.append(
+            f"{len(renamed)} categories have another name in the data than in the detector, and are taken for the same "
+            f"by their id (id {first.id} is {first.name!r} in the data, {names[first.id]!r} in the detector)"
+        )
+    return lines
+
+
+def _make_directory(path: Path | None, name: str) -> None:
+    if path is None:
+        return
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{name} is {path}, which cannot be made ({os.strerror(error.errno or 0)}); give a directory to write to"
+        ) from error
+    if not os.access(path, os.W_OK):
+        raise InputError(f"{name} is {path}, which cannot be written to; give a directory that can")
+
+
+if __name__ == "__main__":
+    sys.exit(command_line.run(main, prog=PROG))

@@ -1,0 +1,140 @@
+"""The gradients of one update: those of the whole effective batch, however it is cut up.
+
+The loss of FCOS is a sum over the locations of a batch, divided by a count over the locations of that batch. A part of
+it (a micro-batch, the share of a process) that divided by a count of its own would learn something else: a part with a
+single positive location would weigh as much as one with a thousand. What locations should say depends on boxes alone,
+so all parts are counted first, in all processes, and then every part divides by the count of the whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from detection.config import STRIDES, ModelConfig, Precision, TrainConfig
+from detection.data.batch import Batch
+from detection.fcos import FCOS, Predictions
+from detection.losses import Normalisers, limited, losses, normalisers
+from detection.targets import Targets, assign, locations
+from detection.training.distributed import World
+
+PARTS = ("class", "box", "quality")
+"""The parts of the loss, in the order in which they are handed around."""
+
+CPU_PIXELS = 2_000_000
+"""Pixels that a CPU takes in one pass where nothing else is asked for: more are no faster, and need more memory."""
+
+DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+Scale = Callable[[Tensor], Tensor]
+
+
+class Summed(NamedTuple):
+    """What the parts of this process's share come to, divided by the counts of the whole batch."""
+
+    losses: Tensor
+    """float32 [3], in the order of `PARTS`: summed over processes, those of the whole batch."""
+    normalised_by: Normalisers
+    """Of the whole batch."""
+
+
+def grid_of(height: int, width: int) -> tuple[tuple[int, int], ...]:
+    """Height and width of P3 to P7 for images padded to this size: every halving rounds up."""
+    return tuple((-(-height // stride), -(-width // stride)) for stride in STRIDES)
+
+
+def uses_batch_statistics(config: ModelConfig) -> bool:
+    """Whether what the network says of an image depends on which others are beside it."""
+    return config.norm in ("bn", "syncbn") and config.frozen_stages < 5
+
+
+def images_per_pass(config: TrainConfig, *, share: int, height: int, width: int, device: torch.device) -> int:
+    """How many of the ``share`` images of a process go through the network at once."""
+    if config.micro_batch is not None:
+        return min(config.micro_batch, share)
+    if device.type == "cpu" and not uses_batch_statistics(config.model):
+        return max(1, min(share, CPU_PIXELS // (height * width)))
+    return share
+
+
+def autocast(device: torch.device, precision: Precision) -> torch.autocast:
+    """The arithmetic of the network; what is numerically delicate in it stays in float32."""
+    return torch.autocast(device.type, dtype=DTYPES[precision], enabled=precision != "fp32")
+
+
+def backward(
+    network: nn.Module,
+    share: Batch,
+    *,
+    config: ModelConfig,
+    images_per_pass: int,
+    world: World,
+    precision: Precision = "fp32",
+    scale: Scale = lambda loss: loss,
+) -> Summed:
+    """Add the gradients of the effective batch to the weights of ``network``.
+
+    Parameters
+    ----------
+    network : nn.Module
+        An `FCOS`, perhaps compiled, perhaps in a `DistributedDataParallel`.
+    share : Batch
+        This process's images of the batch, on the device.
+    images_per_pass : int
+        Images that go through the network at once; their number changes memory and time, but (where the backbone does
+        not normalise by batches) no result.
+    scale : callable
+        What makes of a loss the one that gradients are taken of (for float16).
+    """
+    parts = share.split(images_per_pass)
+    targets, normalised_by = counted(parts, config=config, world=world)
+    total = torch.zeros(len(PARTS), device=world.device)
+    for index, (part, target) in enumerate(zip(parts, targets, strict=True)):
+        with contextlib.ExitStack() as stack:
+            if index < len(parts) - 1 and (distributed := _distributed(network)) is not None:
+                stack.enter_context(distributed.no_sync())  # processes add up what they have once, at the end
+            with autocast(world.device, precision):
+                predictions = network(part.images, part.sizes)
+            loss = losses(predictions, target, normalised_by, config=config)
+            # The processes' gradients are averaged, but these losses are shares of a sum.
+            scale(cast(Tensor, sum(loss.values())) * world.size).backward()  # type: ignore[no-untyped-call]
+        total += torch.stack([loss[name].detach() for name in PARTS])
+    return Summed(total, normalised_by)
+
+
+def counted(parts: Sequence[Batch], *, config: ModelConfig, world: World) -> tuple[list[Targets], Normalisers]:
+    """What the locations of all ``parts`` of this process should say, and the counts over all processes."""
+    height, width = parts[0].images.shape[-2:]
+    where = locations(grid_of(height, width), config=config, image_size=(height, width), device=world.device)
+    targets = [assign(where, part.boxes, part.labels, config=config) for part in parts]
+    positives, centerness = world.summed(torch.stack(list(normalisers(targets))))
+    return targets, limited(Normalisers(positives, centerness))
+
+
+@torch.no_grad()
+def broken_images(model: FCOS, share: Batch, normalised_by: Normalisers, *, precision: Precision) -> list[int]:
+    """The ids of the images whose own part of the loss is not finite: to name them when the sum is not."""
+    config = model.config
+    found = []
+    for image in share.split(1):
+        with autocast(image.images.device, precision):
+            predictions: Predictions = model(image.images, image.sizes)
+        height, width = image.images.shape[-2:]
+        where = locations(predictions.grid, config=config, image_size=(height, width), device=image.images.device)
+        target = assign(where, image.boxes, image.labels, config=config)
+        loss = losses(predictions, target, normalised_by, config=config)
+        if not all(math.isfinite(float(value)) for value in loss.values()):
+            found.extend(image.image_ids)
+    return found
+
+
+def _distributed(network: nn.Module) -> DistributedDataParallel | None:
+    """The wrapper that adds up gradients over processes, if ``network`` has one (outside or inside of a compiler's)."""
+    inside: Any = getattr(network, "_orig_mod", network)
+    return inside if isinstance(inside, DistributedDataParallel) else None

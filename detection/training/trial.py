@@ -1,0 +1,97 @@
+"""Trial updates of noise, in a process of their own that is asked for its peak of memory: see memory.py."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from detection import checkpoints, command_line
+from detection.config import TrainConfig, from_json
+from detection.data.batch import Batch
+from detection.data.coco import CocoDataset
+from detection.data.transforms import padded_size, resized_size
+from detection.training.distributed import alone
+from detection.training.learner import Learner, begin
+from detection.training.memory import OUT_OF_MEMORY, peak_memory
+
+UPDATES = 2
+"""The second finds the optimizer's momentum in memory, and is the one to fit."""
+
+
+def largest_padded(sizes: Sequence[tuple[int, int]], config: TrainConfig) -> tuple[int, int]:
+    """Height and width that no padded batch of images with ``sizes`` (height, width) exceeds in area.
+
+    A batch has images that are higher than wide, or others, never both, and is padded to its highest and its widest.
+    """
+    model = config.model
+    found = []
+    for upright in (False, True):
+        resized = [
+            resized_size(height, width, short_side=short_side, max_side=model.max_side, convention=model.resize)
+            for height, width in set(sizes)
+            for short_side in config.short_sides or (model.short_side,)
+            if (height > width) == upright
+        ]
+        if resized:
+            found.append(padded_size(resized, model.pad_to))
+    return max(found, key=lambda size: size[0] * size[1])
+
+
+def trial_batch(config: TrainConfig, dataset: CocoDataset, *, images: int) -> Batch:
+    """Noise of the largest size that ``dataset`` can give, with as many boxes as its fullest image has."""
+    with_objects = [index for index in range(len(dataset)) if dataset.has_objects(index)]
+    height, width = largest_padded([(dataset.images[i].height, dataset.images[i].width) for i in with_objects], config)
+    most = max(int((~dataset.annotations(index).crowd).sum()) for index in with_objects)
+    generator = torch.Generator().manual_seed(config.seed)
+    corners = torch.rand(most, 2, 2, generator=generator).sort(dim=1).values * torch.tensor([width, height])
+    boxes = corners.flatten(1).float() + torch.tensor([0.0, 0.0, 1.0, 1.0])
+    pixels = torch.randint(256, (images, 3, height, width), generator=generator, dtype=torch.uint8)
+    size = torch.tensor([[height, width]]).expand(images, 2)
+    return Batch(
+        images=pixels.float() if config.model.resize == "torchvision" else pixels,
+        sizes=size,
+        originals=size,
+        boxes=[boxes] * images,
+        labels=[torch.zeros(most, dtype=torch.int64)] * images,
+        masks=None,
+        image_ids=list(range(images)),
+    )
+
+
+def trial(config: TrainConfig, *, share: int) -> float:
+    """Peak in bytes of this process after some updates and a checkpoint: as a run, but of noise."""
+    device = torch.device(config.device)
+    dataset = CocoDataset(config.data, config.train_split)
+    model = dataclasses.replace(config.model, categories=dataset.categories)
+    # Noise is not to be learned, and may not be learnable.
+    config = dataclasses.replace(config, model=model, batch_size=share, lr=0.0)
+    learner = Learner(begin(config, say=lambda text: None), config, world=alone(device))
+    for _ in range(UPDATES):
+        learner.update(trial_batch(config, dataset, images=share))
+    with tempfile.TemporaryDirectory() as directory:
+        checkpoints.save(Path(directory) / "trial.pt", learner.checkpoint())
+    return peak_memory(device)
+
+
+def main() -> int:
+    """Read the configuration and the share of one process from the standard input, and print the peak in bytes."""
+    asked = json.load(sys.stdin)
+    try:
+        print(trial(from_json(TrainConfig, asked["config"], source="trial"), share=asked["share"]))
+    except (torch.cuda.OutOfMemoryError, MemoryError):
+        return OUT_OF_MEMORY
+    except RuntimeError as error:
+        if "can't allocate memory" in str(error):  # how torch says it of a CPU's
+            return OUT_OF_MEMORY
+        raise
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(command_line.run(main, prog="trial"))
