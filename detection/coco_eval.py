@@ -1,6 +1,6 @@
 """COCO's measures of detections: the 12 numbers, the AP of each class, precision by recall.
 
-pycocotools is the reference; hotcoco gives the same numbers and takes less time. Both are optional (extra ``eval``).
+pycocotools is the reference; hotcoco (extra ``eval``) gives the same numbers and takes less time.
 """
 
 from __future__ import annotations
@@ -263,13 +263,14 @@ def _columns(found: Found) -> tuple[NDArray[np.float64], ...]:
 
 
 def _module(evaluator: Evaluator) -> list[Any]:
-    """What the evaluator is made of; imported here, because it is optional and has no types."""
+    """What the evaluator is made of; imported here, because one is optional and neither has types."""
     modules = {"pycocotools": ("pycocotools.coco", "pycocotools.cocoeval", "pycocotools.mask"), "hotcoco": ("hotcoco",)}
     try:
         return [importlib.import_module(name) for name in modules[evaluator]]
     except ImportError as error:
+        package = "pycocotools" if evaluator == "pycocotools" else "'dimensional-views[eval]'"
         raise InputError(
-            f"evaluator is {evaluator}, which is not installed ({error}); pip install 'dimensional-views[eval]'"
+            f"evaluator is {evaluator}, which cannot be imported ({error}); pip install {package}"
         ) from error
 
 

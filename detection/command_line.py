@@ -98,6 +98,10 @@ def _sentence(box: str, tokens: Sequence[str]) -> str:
         kinds = re.search(rf"{found[1]} .*?\b({'|'.join(KINDS)})\b", box)
         if kinds:
             return f"{found[1]} is {_value(found[1], tokens)!r}, but it must be {KINDS[kinds[1]]}"
+    if text.startswith("Missing from "):
+        *some, last = re.findall(r"^│ {5}(\S+)", box.split("\n│ ──")[0], flags=re.MULTILINE)
+        names = f"{', '.join(some)} and {last}" if some else last
+        return f"{names} {'are' if some else 'is'} missing; give {'them' if some else 'it'}"
     if found := re.match(r"Missing value for argument '(--[^']*)'", text):
         return f"{found[1]} has no value; give it one"
     if found := re.match(r"invalid choice .* for argument '(--[^']*)'. Expected one of \((.*?),?\)", text):

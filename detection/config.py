@@ -87,6 +87,8 @@ class ModelConfig:
     """IoU above which the lower of two boxes of one class is suppressed."""
     max_detections: int = 100
     """Detections kept per image."""
+    cut_boxes: Literal["first", "last"] = "first"
+    """Boxes are cut at the image's border before suppression, or after it (detectron2), which leaves out empty ones."""
     inclusive_boxes: bool = False
     """A box names its last pixel, so that its width is x2 - x1 + 1 (the original); detections come out without that."""
 

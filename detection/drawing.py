@@ -194,6 +194,7 @@ def _write(
     """Write the texts on plates of their colours, above their boxes or where else they hide no other text."""
     width, height = size
     font = ImageFont.load_default(max(9.0, min(height, width) / 32))
+    assert isinstance(font, ImageFont.FreeTypeFont)  # what Pillow loads when asked for a size
     ascent, descent = font.getmetrics()
     tall, margin = math.ceil(ascent + descent), max(1, line)
     plates: list[tuple[int, int, int, int]] = []

@@ -117,7 +117,7 @@ def affine(norm: FrozenBatchNorm2d | BatchNorm) -> tuple[Tensor, Tensor]:
     return scale, shift if norm.bias is None else shift + norm.bias
 
 
-def conv_norm(x: Tensor, conv: nn.Conv2d, norm: nn.Module) -> Tensor:
+def conv_norm(x: Tensor, conv: nn.Module, norm: nn.Module) -> Tensor:
     """``norm(conv(x))``, for a convolution without a bias.
 
     A fixed normalisation is done by the convolution's weights, scale w, and a bias: the same numbers up to rounding and
@@ -126,5 +126,6 @@ def conv_norm(x: Tensor, conv: nn.Conv2d, norm: nn.Module) -> Tensor:
     """
     if not isinstance(norm, FrozenBatchNorm2d):
         return norm(conv(x))
+    assert isinstance(conv, nn.Conv2d)
     scale, shift = affine(norm)
     return conv._conv_forward(x, conv.weight * scale[:, None, None, None], shift)

@@ -27,7 +27,7 @@ class Detections(NamedTuple):
     boxes: Tensor
     """float32 [n, 4]: x1, y1, x2, y2 in pixels."""
     scores: Tensor
-    """float32 [n], in (0, 1]."""
+    """float32 [n], from 0 to 1."""
     labels: Tensor
     """int64 [n]: index of the category in the order of ids."""
 
@@ -40,7 +40,7 @@ class Candidates(NamedTuple):
     places: Tensor
     """int64 [k]: index of the location."""
     boxes: Tensor
-    """float32 [k, 4]: in pixels of the resized image, cut at its border."""
+    """float32 [k, 4]: in pixels of the resized image, cut at its border if that comes first."""
     scores: Tensor
     """float32 [k]: sqrt(class probability x quality)."""
     labels: Tensor
@@ -58,7 +58,8 @@ def detect(
     predictions
         Of B images; whatever their precision, everything from here on is float32.
     sizes : int64 [B, 2]
-        Height and width of each image without the padding; boxes are cut there.
+        Height and width of each image without the padding; boxes are cut there, unless that comes last
+        (``cut_boxes``): then `to_original` does it.
     image_size
         Height and width of the batch with the padding.
     """
@@ -110,7 +111,9 @@ def candidates(
 
     places = rows % n_locations
     corners = _corners(where, places, predictions.distances.reshape(-1, 4)[rows].float(), config=config)
-    return Candidates(image, places, _cut(corners, sizes[image], config=config), scores, chosen % n_classes)
+    if config.cut_boxes == "first":
+        corners = _cut(corners, sizes[image], config=config)
+    return Candidates(image, places, corners, scores, chosen % n_classes)
 
 
 def to_original(
@@ -119,14 +122,24 @@ def to_original(
     """Detections in pixels of the image as it was, from those in the resized one.
 
     ``size`` and ``original`` are height and width after and before resizing. A box that names its last pixel
-    (``inclusive_boxes``) comes out as ours do, one pixel further to the right and down. Boxes end with the image.
+    (``inclusive_boxes``) comes out as ours do, one pixel further to the right and down. Boxes end with the image;
+    where they are cut last (``cut_boxes``), those that lie outside of it are left out.
     """
-    height, width = (int(side) for side in original)
-    down, across = height / int(size[0]), width / int(size[1])
+    (height, width), (resized_height, resized_width) = _pair(original), _pair(size)
+    down, across = height / resized_height, width / resized_width
     corners = detections.boxes * detections.boxes.new_tensor([across, down, across, down])
     if config.inclusive_boxes:
         corners = corners + corners.new_tensor([0.0, 0.0, 1.0, 1.0])
-    return detections._replace(boxes=boxes.clip(corners, height, width))
+    corners = boxes.clip(corners, height, width)
+    if config.cut_boxes == "first":
+        return detections._replace(boxes=corners)
+    there = (corners[:, 2:] > corners[:, :2]).all(dim=1)
+    return Detections(corners[there], detections.scores[there], detections.labels[there])
+
+
+def _pair(size: Sequence[int] | Tensor) -> tuple[int, int]:
+    height, width = size.tolist() if isinstance(size, Tensor) else size
+    return int(height), int(width)
 
 
 def _coarse(probability: float, dtype: torch.dtype) -> float:

@@ -19,7 +19,7 @@ import torch
 import tyro
 from tyro.conf import arg
 
-from detection import checkpoints, command_line, presets
+from detection import checkpoints, command_line, files, presets
 from detection.config import TrainConfig
 from detection.data.coco import CocoDataset
 from detection.data.loading import images_to_train_on, train_batches
@@ -37,6 +37,9 @@ from detection.training.step import uses_batch_statistics
 
 PROG = "train"
 DESCRIPTION = "Train a detector on COCO-format data."
+
+RUNS = Path("runs")
+"""Where runs go that are not told where, each to a directory with the name of its preset."""
 
 PRETRAINED = ("fcos-", "lab-")
 """How the names of presets begin whose published figures are of backbones trained on ImageNet (if not "scratch")."""
@@ -84,17 +87,17 @@ def parse(args: Sequence[str]) -> Command:
     early.add_argument("--out", nargs="?")
     known, _ = early.parse_known_args(args)
     flags = command_line.given(args)
-    if "--resume" in flags and known.out is not None:
-        begun = directory.read_config(Path(known.out))
+    out = Path(known.out or RUNS / (known.preset or "detector"))
+    if "--resume" in flags:
+        begun = directory.read_config(out)
         if known.preset not in (None, begun.preset):
             raise InputError(
-                f"preset is {known.preset}, but the run in {known.out} was begun with {begun.preset or 'none'}; leave "
-                "it out"
+                f"preset is {known.preset}, but the run in {out} was begun with {begun.preset or 'none'}; leave it out"
             )
     elif known.preset is not None:
-        begun = presets.preset(known.preset, data=tyro.MISSING, out=tyro.MISSING)
+        begun = presets.preset(known.preset, data=tyro.MISSING, out=out)
     else:
-        begun = TrainConfig(data=tyro.MISSING, out=tyro.MISSING)
+        begun = TrainConfig(data=tyro.MISSING, out=out)
     # The length can be given in two ways, and the one that is given counts; the parser puts in which number.
     if "--max-images" in flags and "--max-iterations" not in flags:
         begun = dataclasses.replace(begun, max_images=begun.max_images or 1, max_iterations=None)
@@ -127,17 +130,17 @@ def run(config: TrainConfig, *, world: World, resume: bool) -> int:
         "processes": world.size,
     }
     if not resume:
-        config = dataclasses.replace(
-            config, model=dataclasses.replace(config.model, categories=dataset.categories), out=config.out
-        )
+        config = dataclasses.replace(config, model=dataclasses.replace(config.model, categories=dataset.categories))
     saved = None
     if resume:
         saved = directory.read(config.out)
         _refuse_other_run(saved, config, identity)
     elif world.first:
-        directory.make(config.out)
-    world.wait()
+        files.make_directory(config.out, name="out")
+    world.wait()  # nobody reads what the first process is about to change
     config = fitted(config, saved, world=world, say=say)
+    restored = saved is not None and saved.checkpoint is not None
+    model = begin(dataclasses.replace(config, backbone_weights=None, weights=None) if restored else config, say=say)
     if world.first:
         directory.sweep(config.out)
         directory.write_config(config)
@@ -145,7 +148,7 @@ def run(config: TrainConfig, *, world: World, resume: bool) -> int:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
     meter = Meter()
-    learner = Learner(begin(config, say=say), config, world=world)
+    learner = Learner(model, config, world=world)
     if saved is not None and saved.checkpoint is not None:
         learner.restore(saved.checkpoint)
         meter.load(saved.training["meter"])
@@ -228,8 +231,8 @@ def notice(learner: Learner, *, n_images: int, n_all: int) -> list[str]:
         )
     if from_scratch and config.model.frozen_stages:
         lines.append(
-            f"The first {config.model.frozen_stages} stages are frozen at random weights; --frozen-stages 0 lets them "
-            "learn."
+            f"frozen_stages is {config.model.frozen_stages}, and what is frozen stays random; --frozen-stages 0 lets "
+            "all of it learn."
         )
     if config.micro_batch is not None and uses_batch_statistics(config.model):
         share = config.batch_size // learner.world.size

@@ -25,8 +25,8 @@ from tyro.conf import arg
 
 from detection import checkpoints, losses
 from detection.boxes import pairwise_iou
-from detection.coco_categories import COCO_80
-from detection.config import Backbone, ModelConfig
+from detection.coco_categories import COCO
+from detection.config import Backbone, ModelConfig, Precision
 from detection.data.coco import CocoDataset
 from detection.data.scenes import scene
 from detection.detector import Detector
@@ -89,7 +89,7 @@ class Row(NamedTuple):
     """Per image, or per training step: the median over the rounds."""
     ratio: float
     """The plain form's seconds over these."""
-    difference: dict[str, float]
+    difference: Mapping[str, float | None]
     """How far the answers are from the plain form's."""
 
 
@@ -113,7 +113,7 @@ def the_model(config: DetectionBench) -> FCOS:
     if config.checkpoint is not None:
         return checkpoints.build(checkpoints.load(config.checkpoint)).to(config.device)
     base = ModelConfig() if config.backbone == "efficientnet-lite0" else IMPROVED
-    shape = dataclasses.replace(base, backbone=config.backbone, categories=COCO_80, short_side=config.height)
+    shape = dataclasses.replace(base, backbone=config.backbone, categories=COCO, short_side=config.height)
     torch.manual_seed(config.seed)
     return liven(FCOS(dataclasses.replace(shape, max_side=max(config.height, config.width)))).to(config.device).eval()
 
@@ -158,7 +158,7 @@ def inference(model: FCOS, config: DetectionBench) -> list[Row]:
     """Seconds per image of finding objects, one image at a time, from pixels to boxes in the image."""
     images = the_images(config, 4)
 
-    def detector(*, fold: bool, channels_last: bool, precision: str) -> Detector:
+    def detector(*, fold: bool, channels_last: bool, precision: Precision) -> Detector:
         net = model if fold else plain(model)
         return Detector(net, device=config.device, fold=fold, channels_last=channels_last, precision=precision)
 
@@ -173,7 +173,9 @@ def inference(model: FCOS, config: DetectionBench) -> list[Row]:
     seconds = in_turns(runs, config, per=len(images))
     answers = {name: form.detect(images) for name, form in forms.items()}
     reference = answers["plain: fp32, as written"]
-    differences: dict[str, dict[str, float]] = {name: agreement(found, reference) for name, found in answers.items()}
+    differences: dict[str, dict[str, float | None]] = {
+        name: agreement(found, reference) for name, found in answers.items()
+    }
     if config.data is not None:
         dataset = CocoDataset(config.data, config.split)
         for name, form in forms.items():
@@ -181,7 +183,7 @@ def inference(model: FCOS, config: DetectionBench) -> list[Row]:
     return rows_of(seconds, differences)
 
 
-def agreement(found: Sequence[Detections], reference: Sequence[Detections]) -> dict[str, float]:
+def agreement(found: Sequence[Detections], reference: Sequence[Detections]) -> dict[str, float | None]:
     """How alike the detections of some images are.
 
     ``kept`` is the share of the reference's for which there is one of the same class with an IoU of at least `SAME`.
@@ -347,7 +349,7 @@ def in_turns(runs: Mapping[str, Callable[[], object]], config: DetectionBench, *
     return {name: statistics.median(values) for name, values in taken.items()}
 
 
-def rows_of(seconds: dict[str, float], differences: dict[str, dict[str, float]]) -> list[Row]:
+def rows_of(seconds: Mapping[str, float], differences: Mapping[str, Mapping[str, float | None]]) -> list[Row]:
     """Ratios to the first."""
     first = next(iter(seconds.values()))
     return [Row(name, value, first / value, differences.get(name, {})) for name, value in seconds.items()]
@@ -357,7 +359,10 @@ def table(what: str, rows: Sequence[Row]) -> str:
     """The rows for the terminal."""
     lines = [f"{what:<34}seconds   ratio  beside the plain form"]
     for row in rows:
-        beside = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in row.difference.items())
+        beside = ", ".join(
+            f"{name.replace('_', ' ')} {'-' if value is None else format(value, '.4g')}"
+            for name, value in row.difference.items()
+        )
         lines.append(f"  {row.name:<32}{row.seconds:7.3f} {row.ratio:7.2f}  {beside}")
     return "\n".join(lines)
 

@@ -127,7 +127,6 @@ def _shortcut(channels: int, out_channels: int, stride: int, norm: Norm, norm_ep
 def _add_and_rectify(y: Tensor, x: Tensor, downsample: nn.Sequential | None) -> Tensor:
     if downsample is not None:
         conv, norm = downsample
-        assert isinstance(conv, nn.Conv2d)
         x = conv_norm(x, conv, norm)
     # In place: nothing needs the last convolution's output for its gradient.
     return torch.relu_(y.add_(x))

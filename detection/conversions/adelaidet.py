@@ -1,7 +1,8 @@
 """AdelaiDet's FCOS, which is written in detectron2.
 
 Its network is the improved FCOS with MSRA's ImageNet weights: the 1x1 convolution of a bottleneck strides, images are
-BGR from 0 to 255. detectron2's FrozenBN adds 1e-5 to the variance, and its boxes have no pixel more.
+BGR from 0 to 255. detectron2's FrozenBN adds 1e-5 to the variance, and its boxes, which have no
+pixel more, are cut at the image's border after suppression.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ SOURCE = Source(
     config=ModelConfig(
         stride_in_1x1=True,
         norm_eps=1e-5,
+        cut_boxes="last",
         channels="bgr",
         mean=(103.53, 116.28, 123.675),
         std=(1.0, 1.0, 1.0),

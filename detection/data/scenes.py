@@ -233,7 +233,7 @@ def _filled(polygons: Sequence[NDArray[np.float64]]) -> Floats:
 
 
 def _coverage(fine: Image.Image) -> Floats:
-    return np.asarray(fine.reduce(FINE), dtype=np.float32) / 255
+    return np.asarray(fine.reduce(FINE), dtype=np.float32) / np.float32(255)
 
 
 def _distractor(rng: Generator, height: int, width: int) -> Layer:
@@ -278,7 +278,7 @@ def _shade(canvas: Floats, layer: Layer, *, strength: float, shift: int) -> None
     """Darken ``canvas`` in place where the layer's soft shadow falls, below it to the right."""
     margin = 3 * shift
     spread = Image.fromarray(np.pad(layer.coverage * 255, margin).astype(np.uint8))
-    soft = np.asarray(spread.filter(ImageFilter.GaussianBlur(shift)), dtype=np.float32) / 255
+    soft = np.asarray(spread.filter(ImageFilter.GaussianBlur(shift)), dtype=np.float32) / np.float32(255)
     shadow = layer._replace(coverage=soft, x=layer.x - margin + shift, y=layer.y - margin + shift)
     rows, columns, part = _window(shadow, *canvas.shape[:2])
     canvas[rows, columns] *= 1 - strength * part[:, :, None]

@@ -65,15 +65,17 @@ def pattern(rng: Generator, kind: Pattern, height: int, width: int, *, period: f
         return np.clip(0.5 + _noise(rng, height, width, period) + 0.5 * _noise(rng, height, width, period / 2), 0, 1)
     angle = rng.uniform(0, 2 * math.pi)
     x, y = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)[:, None]
-    u = np.float32(math.cos(angle)) * x + np.float32(math.sin(angle)) * y
+    u: Floats = np.float32(math.cos(angle)) * x + np.float32(math.sin(angle)) * y
     if kind == "gradient":
         low, high = u.min(), u.max()
         return (u - low) / max(high - low, np.float32(1))
-    v = np.float32(math.cos(angle)) * y - np.float32(math.sin(angle)) * x
-    u, v = u / np.float32(period) + np.float32(rng.random()), v / np.float32(period) + np.float32(rng.random())
+    v: Floats = np.float32(math.cos(angle)) * y - np.float32(math.sin(angle)) * x
+    u = u / np.float32(period) + np.float32(rng.random())
+    v = v / np.float32(period) + np.float32(rng.random())
     # Signed distances, in pixels, to the nearest edge of the pattern.
+    distance: Floats
     if kind == "dots":
-        distance = (0.32 - np.hypot(u - np.round(u), v - np.round(v))) * np.float32(period)
+        distance = (np.float32(0.32) - np.hypot(u - np.round(u), v - np.round(v))) * np.float32(period)
     elif kind == "checks":
         distance = _square_wave(u) * _square_wave(v) * np.float32(4 * period)
     else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,8 +18,8 @@ from detection.training.optimisation import same_rates
 from detection.training.step import uses_batch_statistics
 
 CONFIG = "config.json"
-FILES = (CONFIG, CHECKPOINT, "log.jsonl")
-"""What makes a directory one of a run."""
+FILES = (CHECKPOINT, "log.jsonl")
+"""What only a run that has begun to learn leaves in a directory."""
 
 FREE = frozenset(
     {
@@ -66,24 +65,6 @@ def refuse_taken(out: Path) -> None:
     there = [name for name in FILES if (out / name).exists()]
     if there:
         raise InputError(f"out is {out}, which holds a run ({there[0]}); give --resume to go on with it, or another")
-
-
-def make(out: Path) -> None:
-    """Make the directory of a new run.
-
-    Raises
-    ------
-    InputError
-        If it cannot be made or written to.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"out is {out}, which cannot be made a directory ({error.strerror}); give one that can"
-        ) from error
-    if not os.access(out, os.W_OK):
-        raise InputError(f"out is {out}, which cannot be written to; give a directory that can")
 
 
 def write_config(config: TrainConfig) -> None:

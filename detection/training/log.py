@@ -79,7 +79,7 @@ class Log:
                 from torch.utils.tensorboard import SummaryWriter
             except ImportError:
                 raise InputError(
-                    "tensorboard is on, but it is not installed; give pip install 'dimensional-views[tensorboard]' first"
+                    "tensorboard is on, but not installed; give pip install 'dimensional-views[tensorboard]' first"
                 ) from None
             self.board = SummaryWriter(str(directory / "tensorboard"), purge_step=after + 1)
         if self.path.exists():

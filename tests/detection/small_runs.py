@@ -16,8 +16,9 @@ from detection.data.batch import Batch
 CATEGORIES = (Category(3, "thing"), Category(7, "other thing"))
 
 MODEL = ModelConfig(
-    backbone="resnet18",
+    backbone="efficientnet-lite0",
     norm="frozen_bn",
+    norm_eps=1e-3,
     frozen_stages=1,
     fpn_channels=32,
     head_convs=1,

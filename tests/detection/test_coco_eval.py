@@ -248,14 +248,15 @@ def test_categories_that_share_nothing_are_refused():
         label_map([Category(i, str(i)) for i in range(1, 10)], [Category(40, "newt")])
 
 
-def test_an_evaluator_that_is_not_installed_is_refused_with_how_to_install_it(monkeypatch, three):
+def test_an_evaluator_that_is_not_installed_is_refused_with_how_to_install_it(monkeypatch):
     def missing(name: str) -> Any:
         raise ModuleNotFoundError(f"No module named {name!r}")
 
     monkeypatch.setattr(coco_eval.importlib, "import_module", missing)
-    for name in EVALUATORS:
-        with pytest.raises(InputError, match=rf"evaluator is {name}, .*pip install 'dimensional-views\[eval\]'"):
-            check(name)
+    with pytest.raises(InputError, match=r"evaluator is hotcoco, .*pip install 'dimensional-views\[eval\]'"):
+        check("hotcoco")
+    with pytest.raises(InputError, match=r"evaluator is pycocotools, .*pip install pycocotools"):
+        check("pycocotools")
 
 
 def test_json_has_ids_where_names_are_not_enough(tmp_path):

@@ -236,7 +236,7 @@ def test_a_missing_evaluator_is_refused_before_anything_is_detected(root, monkey
         raise ModuleNotFoundError(f"No module named {name!r}")
 
     monkeypatch.setattr(coco_eval.importlib, "import_module", missing)
-    with pytest.raises(InputError, match="evaluator is pycocotools, which is not installed"):
+    with pytest.raises(InputError, match="evaluator is pycocotools, which cannot be imported"):
         evaluate(detector, CocoDataset(root, "val2017"))
     assert detector.batches == []
 

@@ -79,7 +79,7 @@ def test_biases_learn_twice_as_fast_without_decay_and_frozen_weights_not_at_all(
     assert "head.cls_tower.1.bias" in {names[weight] for weight in biases["params"]}
     listed = {weight for group in optimizer.param_groups for weight in group["params"]}
     assert listed == {weight for weight in model.parameters() if weight.requires_grad}
-    assert not any(names[weight].startswith("backbone.conv1") for weight in listed)
+    assert not any(names[weight].startswith("backbone.conv_stem") for weight in listed)
 
 
 def test_a_model_that_is_all_frozen_is_refused():
