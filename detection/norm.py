@@ -63,13 +63,13 @@ def normalisation(kind: Norm, channels: int, *, eps: float) -> nn.Module:
     have two); otherwise the largest number of groups that does: 20 for 40 channels, 8 for 16. A group of one channel
     would take its mean level from every feature.
 
-    ``syncbn`` takes the statistics over all processes. In a single process it is ``bn``, on any device; with several
-    it needs a GPU each.
+    ``syncbn`` takes the statistics over all processes. In a program of one process it is ``bn``, on any device; once
+    processes have joined (torchrun) it needs a GPU each.
 
     Raises
     ------
     InputError
-        For ``syncbn`` among several processes on a machine without GPU.
+        For ``syncbn`` in one of joined processes on a machine without GPU.
     """
     if kind == "frozen_bn":
         return FrozenBatchNorm2d(channels, eps)
@@ -87,12 +87,13 @@ def refuse_sync_without_gpu(kind: Norm, device: torch.device) -> None:
     Raises
     ------
     InputError
-        For ``syncbn`` in one of several processes on a CPU: PyTorch's implementation has no CPU kernels.
+        For ``syncbn`` in one of joined processes on a CPU, be it the only one: PyTorch's implementation has no CPU
+        kernels, and would say so in the first forward pass.
     """
-    if kind == "syncbn" and device.type == "cpu" and dist.is_initialized() and dist.get_world_size() > 1:
+    if kind == "syncbn" and device.type == "cpu" and dist.is_available() and dist.is_initialized():
         raise InputError(
-            f"norm is syncbn, but {dist.get_world_size()} processes train on CPUs, where statistics cannot be "
-            "shared; give bn, gn or frozen_bn, or a GPU to each process"
+            "norm is syncbn, which processes on CPUs cannot share statistics with; "
+            "give bn, gn or frozen_bn, or a GPU to each process"
         )
 
 

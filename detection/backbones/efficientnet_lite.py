@@ -38,26 +38,13 @@ the resolution, so that stages end at strides 2, 4, 8, 16 and 32 (a ResNet's at 
 
 
 class SameConv2d(nn.Conv2d):
-    """A convolution without a bias that pads as TensorFlow's SAME: ceil(n / stride) outputs, odd padding at the end.
-
-    Where more must be padded at the end than at the beginning it pads both sides alike, by as much as moves the output
-    by a whole location, and drops that location. The numbers are those of an uneven padding, but the input, six times
-    as wide as any other feature map, is not copied.
-    """
-
-    def __init__(self, channels: int, out_channels: int, kernel_size: int, *, stride: int = 1, groups: int = 1) -> None:
-        super().__init__(channels, out_channels, kernel_size, stride=stride, groups=groups, bias=False)
+    """A strided convolution that pads as TensorFlow's SAME: ceil(n / stride) outputs, the odd zero at the end."""
 
     def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        kernel, stride = self.kernel_size[0], self.stride[0]
-        height, width = x.shape[-2:]
-        top, dropped_rows = _even_padding(height, kernel, stride)
-        left, dropped_columns = _even_padding(width, kernel, stride)
-        y = functional.conv2d(x, weight, bias, stride, (top, left), groups=self.groups)
-        rows, columns = -(-height // stride), -(-width // stride)
-        if y.shape[-2:] == (rows, columns):
-            return y
-        return y[:, :, dropped_rows : dropped_rows + rows, dropped_columns : dropped_columns + columns]
+        top, bottom = _same_padding(x.shape[-2], self.kernel_size[0], self.stride[0])
+        left, right = _same_padding(x.shape[-1], self.kernel_size[1], self.stride[1])
+        x = functional.pad(x, (left, right, top, bottom))
+        return functional.conv2d(x, weight, bias, self.stride, groups=self.groups)
 
 
 class InvertedResidual(nn.Module):
@@ -84,11 +71,11 @@ class InvertedResidual(nn.Module):
         self.convs_and_norms: tuple[tuple[str, str], ...] = (("depthwise_conv", "bn1"), ("project_conv", "bn2"))
         if self.expands:
             self.convs_and_norms = (("expand_conv", "bn0"), *self.convs_and_norms)
-            self.expand_conv = SameConv2d(channels, width, 1)
+            self.expand_conv = _conv(channels, width, 1)
             self.bn0 = normalisation(norm, width, eps=norm_eps)
-        self.depthwise_conv = SameConv2d(width, width, kernel_size, stride=stride, groups=width)
+        self.depthwise_conv = _conv(width, width, kernel_size, stride=stride, groups=width)
         self.bn1 = normalisation(norm, width, eps=norm_eps)
-        self.project_conv = SameConv2d(width, out_channels, 1)
+        self.project_conv = _conv(width, out_channels, 1)
         self.bn2 = normalisation(norm, out_channels, eps=norm_eps)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -96,8 +83,7 @@ class InvertedResidual(nn.Module):
         y = x
         if self.expands:
             y = functional.relu6(conv_norm(y, self.expand_conv, self.bn0), inplace=True)
-        # Not in place: it may be part of a larger map, and becomes a dense one here.
-        y = functional.relu6(conv_norm(y, self.depthwise_conv, self.bn1))
+        y = functional.relu6(conv_norm(y, self.depthwise_conv, self.bn1), inplace=True)
         y = conv_norm(y, self.project_conv, self.bn2)
         return y.add_(x) if self.adds else y
 
@@ -115,7 +101,7 @@ class EfficientNetLite0(Backbone):
 
     def __init__(self, *, norm: Norm, norm_eps: float, frozen_stages: int = 0) -> None:
         super().__init__(frozen_stages=frozen_stages)
-        self.conv_stem = SameConv2d(3, STEM, 3, stride=2)
+        self.conv_stem = _conv(3, STEM, 3, stride=2)
         self.bn0 = normalisation(norm, STEM, eps=norm_eps)
         blocks = []
         channels = STEM
@@ -148,12 +134,16 @@ class EfficientNetLite0(Backbone):
         return ((Unit(self._stem, (self.conv_stem, self.bn0)), *first), *others)
 
     def _stem(self, x: Tensor) -> Tensor:
-        return functional.relu6(conv_norm(x, self.conv_stem, self.bn0))
+        return functional.relu6(conv_norm(x, self.conv_stem, self.bn0), inplace=True)
 
 
-def _even_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """Padding of both sides, and how many outputs to drop at the beginning, that amount to SAME along one axis."""
+def _conv(channels: int, out_channels: int, kernel_size: int, *, stride: int = 1, groups: int = 1) -> nn.Conv2d:
+    if stride > 1:
+        return SameConv2d(channels, out_channels, kernel_size, stride=stride, groups=groups, bias=False)
+    return nn.Conv2d(channels, out_channels, kernel_size, padding=kernel_size // 2, groups=groups, bias=False)
+
+
+def _same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """Zeros before and after one axis of ``size``."""
     total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
-    before, after = total // 2, total - total // 2
-    dropped = -(-(after - before) // stride)
-    return before + dropped * stride, dropped
+    return total // 2, total - total // 2

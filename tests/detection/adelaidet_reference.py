@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional
 
 from tests.detection import reference_parts as parts
 from tests.detection.reference_parts import STRIDES, Found, Names, Weights
@@ -100,7 +100,7 @@ def detect(
         probability = parts.flat(parts.convolved(classes, w, f"{HEAD}.cls_logits")).sigmoid()
         centerness = parts.flat(parts.convolved(regressed, w, f"{HEAD}.ctrness")).sigmoid()
         scaled = parts.convolved(regressed, w, f"{HEAD}.bbox_pred") * w[f"{HEAD}.scales.{level}.scale"]
-        sides = parts.flat(F.relu(scaled)) * stride
+        sides = parts.flat(functional.relu(scaled)) * stride
         rows, columns = feature.shape[-2:]
         where = torch.tensor([(j, i) for i in range(rows) for j in range(columns)]).float() * stride + stride // 2
 

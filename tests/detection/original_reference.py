@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional
 
 from tests.detection import reference_parts as parts
 from tests.detection.reference_parts import STRIDES, Found, Names, Weights
@@ -96,7 +96,7 @@ def detect(
         logits = parts.flat(parts.convolved(classes, w, f"{HEAD}.cls_logits"))
         centerness = parts.flat(parts.convolved(classes if plain else regressed, w, f"{HEAD}.centerness"))
         scaled = parts.convolved(regressed, w, f"{HEAD}.bbox_pred") * w[f"{HEAD}.scales.{level}.scale"]
-        sides = parts.flat(scaled.exp() if plain else F.relu(scaled) * stride)
+        sides = parts.flat(scaled.exp() if plain else functional.relu(scaled) * stride)
         rows, columns = feature.shape[-2:]
         where = torch.tensor([(j, i) for i in range(rows) for j in range(columns)]).float() * stride + stride // 2
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 Weights = dict[str, Tensor]
 
@@ -50,8 +50,10 @@ def resnet(
         )
         return (y - mean) / torch.sqrt(var + eps) * weight + bias
 
-    x = F.relu(normalised(F.conv2d(x, w[f"{names.stem}.weight"], stride=2, padding=3), names.stem_norm))
-    x = F.max_pool2d(x, 3, stride=2, padding=1)
+    x = functional.relu(
+        normalised(functional.conv2d(x, w[f"{names.stem}.weight"], stride=2, padding=3), names.stem_norm)
+    )
+    x = functional.max_pool2d(x, 3, stride=2, padding=1)
     outputs = []
     for stage, count in enumerate(BLOCKS[depth], start=1):
         for block in range(count):
@@ -62,14 +64,17 @@ def resnet(
                 kernels, strides = (1, 3, 1), ((stride, 1, 1) if stride_in_1x1 else (1, stride, 1))
             y = x
             for number, (kernel, step) in enumerate(zip(kernels, strides, strict=True), start=1):
-                y = F.conv2d(y, w[f"{names.conv(stage, block, number)}.weight"], stride=step, padding=kernel // 2)
+                y = functional.conv2d(
+                    y, w[f"{names.conv(stage, block, number)}.weight"], stride=step, padding=kernel // 2
+                )
                 y = normalised(y, names.norm(stage, block, number))
-                y = F.relu(y) if number < len(kernels) else y
+                y = functional.relu(y) if number < len(kernels) else y
             if block == 0 and f"{names.shortcut(stage)}.weight" in w:
                 x = normalised(
-                    F.conv2d(x, w[f"{names.shortcut(stage)}.weight"], stride=stride), names.shortcut_norm(stage)
+                    functional.conv2d(x, w[f"{names.shortcut(stage)}.weight"], stride=stride),
+                    names.shortcut_norm(stage),
                 )
-            x = F.relu(x + y)
+            x = functional.relu(x + y)
         outputs.append(x)
     return outputs[1:]
 
@@ -77,7 +82,7 @@ def resnet(
 def convolved(x: Tensor, w: Mapping[str, Tensor], name: str, *, stride: int = 1) -> Tensor:
     """A convolution that keeps the size, but for its stride."""
     weight = w[f"{name}.weight"]
-    return F.conv2d(x, weight, w[f"{name}.bias"], stride=stride, padding=weight.shape[-1] // 2)
+    return functional.conv2d(x, weight, w[f"{name}.bias"], stride=stride, padding=weight.shape[-1] // 2)
 
 
 def pyramid(
@@ -86,25 +91,27 @@ def pyramid(
     """P3 to P7."""
     c3, c4, c5 = features
     inner5 = convolved(c5, w, lateral[2])
-    inner4 = convolved(c4, w, lateral[1]) + F.interpolate(inner5, size=c4.shape[-2:], mode="nearest")
-    inner3 = convolved(c3, w, lateral[0]) + F.interpolate(inner4, size=c3.shape[-2:], mode="nearest")
+    inner4 = convolved(c4, w, lateral[1]) + functional.interpolate(inner5, size=c4.shape[-2:], mode="nearest")
+    inner3 = convolved(c3, w, lateral[0]) + functional.interpolate(inner4, size=c3.shape[-2:], mode="nearest")
     p3, p4, p5 = (convolved(x, w, name) for x, name in zip((inner3, inner4, inner5), output, strict=True))
     p6 = convolved(p5, w, top[0], stride=2)
-    return [p3, p4, p5, p6, convolved(F.relu(p6), w, top[1], stride=2)]
+    return [p3, p4, p5, p6, convolved(functional.relu(p6), w, top[1], stride=2)]
 
 
 def tower(x: Tensor, w: Mapping[str, Tensor], name: str, *, convs: int = 4) -> Tensor:
     """Convolution, normalisation over 32 groups and ReLU, four times."""
     for number in range(convs):
         x = convolved(x, w, f"{name}.{3 * number}")
-        x = F.relu(F.group_norm(x, 32, w[f"{name}.{3 * number + 1}.weight"], w[f"{name}.{3 * number + 1}.bias"]))
+        x = functional.relu(
+            functional.group_norm(x, 32, w[f"{name}.{3 * number + 1}.weight"], w[f"{name}.{3 * number + 1}.bias"])
+        )
     return x
 
 
 def padded(image: Tensor) -> Tensor:
     """``image`` [3, h, w] as a batch of one, zeros to the right and below up to multiples of 32."""
     height, width = image.shape[-2:]
-    return F.pad(image, (0, -width % 32, 0, -height % 32))[None]
+    return functional.pad(image, (0, -width % 32, 0, -height % 32))[None]
 
 
 def flat(x: Tensor) -> Tensor:
@@ -181,7 +188,8 @@ def other_weights(
     probability: float = -3.0,
 ) -> Weights:
     """Random weights of a pyramid and a head: every level has logits on both sides of ``probability``, and boxes whose
-    x (of which the distance is made) lies around ``distance``."""
+    x (of which the distance is made) lies around ``distance``.
+    """
     generator = torch.Generator().manual_seed(seed)
     w: Weights = {}
 

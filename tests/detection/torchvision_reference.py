@@ -7,8 +7,8 @@ rounding.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 from tests.detection import reference_parts as parts
 from tests.detection.reference_parts import STRIDES, Found, Names, Weights
@@ -57,7 +57,9 @@ def detect(
     height, width = image.shape[-2:]
     x = (image.float() / 255 - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
     scale = min(min_size / min(height, width), max_size / max(height, width))
-    x = F.interpolate(x[None], scale_factor=scale, recompute_scale_factor=True, mode="bilinear", align_corners=False)[0]
+    x = functional.interpolate(
+        x[None], scale_factor=scale, recompute_scale_factor=True, mode="bilinear", align_corners=False
+    )[0]
     seen_height, seen_width = x.shape[-2:]
     batch = parts.padded(x)
     features = parts.pyramid(
@@ -73,7 +75,7 @@ def detect(
         regressed = parts.tower(feature, w, f"{BOXES}.conv")
         logits = parts.flat(parts.convolved(classes, w, f"{CLASSES}.cls_logits"))
         centerness = parts.flat(parts.convolved(regressed, w, f"{BOXES}.bbox_ctrness"))
-        sides = parts.flat(F.relu(parts.convolved(regressed, w, f"{BOXES}.bbox_reg"))) * size
+        sides = parts.flat(functional.relu(parts.convolved(regressed, w, f"{BOXES}.bbox_reg"))) * size
         rows, columns = feature.shape[-2:]
         step_y, step_x = batch.shape[-2] // rows, batch.shape[-1] // columns
         where = torch.tensor([(j * step_x, i * step_y) for i in range(rows) for j in range(columns)]).float()

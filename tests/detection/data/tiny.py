@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,7 +29,7 @@ def pixels(width: int, height: int, seed: int = 0) -> np.ndarray[Any, np.dtype[n
 def contents(sizes: Mapping[int, tuple[int, int]], annotations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """An annotation file of images {id: (width, height)}."""
     images = [{"id": i, "file_name": f"{i}.png", "width": w, "height": h} for i, (w, h) in sizes.items()]
-    return {"images": images, "annotations": list(annotations), "categories": list(CATEGORIES)}
+    return copy.deepcopy({"images": images, "annotations": list(annotations), "categories": list(CATEGORIES)})
 
 
 def write_annotations(root: Path, whole: Any, *, split: str = SPLIT) -> Path:
