@@ -6,14 +6,15 @@ import copy
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from detection import postprocess
 from detection.config import ModelConfig, Precision
 from detection.data.batch import Batch
 from detection.data.transforms import padded_size, resize, resized_size
-from detection.fcos import FCOS
+from detection.fcos import FCOS, Predictions
 from detection.folding import fold as folded
+from detection.packing import pack
 from detection.postprocess import Detections
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -28,11 +29,12 @@ class Detector:
         Left as it is; what is used is a copy.
     device : torch.device or str
     precision : "fp32", "bf16" or "fp16"
-        Of the network's arithmetic; boxes and scores are always computed in float32.
+        Of the network's weights and features; boxes and scores are always computed in float32.
     channels_last : bool
         Memory layout of images: faster, same numbers up to rounding.
     fold : bool
-        Let convolutions do the normalisation that follows them: faster, same numbers up to rounding.
+        Let convolutions do the normalisation that follows them, and on a CPU, where images have their channels last,
+        lay out their weights as its kernels want them: faster, same numbers up to rounding.
     """
 
     def __init__(
@@ -49,9 +51,11 @@ class Detector:
         self.channels_last = channels_last
         self.precision = precision
         net = folded(model) if fold else copy.deepcopy(model).eval().requires_grad_(False)
+        self.model: FCOS = _lowered(net.to(self.device), DTYPES[precision])
         layout = torch.channels_last if channels_last else torch.contiguous_format
-        self.model: FCOS = net.to(self.device)
         self.model.to(memory_format=layout)  # type: ignore[call-overload]
+        if fold and channels_last:
+            pack(self.model)
 
     def detect(self, images: Sequence[Tensor]) -> list[Detections]:
         """What is found in ``images``, uint8 [3, h, w] RGB of any sizes each: boxes in their own pixels.
@@ -78,15 +82,31 @@ class Detector:
         return self._detect(batch.images, batch.sizes, batch.originals)
 
     @torch.inference_mode()
-    def _detect(self, images: Tensor, sizes: Tensor, originals: Tensor) -> list[Detections]:
+    def predict(self, images: Tensor, sizes: Tensor) -> Predictions:
+        """What the network says of resized and padded ``images [B, 3, H, W]``, of ``sizes [B, 2]`` without padding."""
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
-        images = images.to(self.device).contiguous(memory_format=layout)
-        sizes, originals = sizes.to(self.device), originals.to(self.device)
-        with torch.autocast(self.device.type, dtype=DTYPES[self.precision], enabled=self.precision != "fp32"):
-            predictions = self.model(images, sizes)
+        pixels = self.model.normalised(images.to(self.device), sizes.to(self.device))
+        pixels = pixels.to(DTYPES[self.precision], memory_format=layout)
+        return self.model.head(self.model.fpn(self.model.backbone(pixels)))
+
+    @torch.inference_mode()
+    def _detect(self, images: Tensor, sizes: Tensor, originals: Tensor) -> list[Detections]:
         height, width = images.shape[-2:]
-        found = postprocess.detect(predictions, sizes=sizes, config=self.config, image_size=(height, width))
+        found = postprocess.detect(
+            self.predict(images, sizes), sizes=sizes.to(self.device), config=self.config, image_size=(height, width)
+        )
         return [
             postprocess.to_original(one, size=size, original=original, config=self.config)
-            for one, size, original in zip(found, sizes, originals, strict=True)
+            for one, size, original in zip(found, sizes.tolist(), originals.tolist(), strict=True)
         ]
+
+
+def _lowered(model: FCOS, dtype: torch.dtype) -> FCOS:
+    """``model`` itself, its convolutions and group normalisations in ``dtype``.
+
+    The scales of the levels and the statistics of batch normalisation, if it is not folded, keep all their digits.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.GroupNorm):
+            module.to(dtype)
+    return model

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Iterator
 from typing import TypeVar
 
@@ -34,8 +35,7 @@ def fold(model: Model) -> Model:
 def _pairs(module: nn.Module) -> Iterator[tuple[str, str]]:
     """Names of the convolutions of ``module`` and of the normalisations right after them."""
     if isinstance(module, nn.Sequential):
-        names = list(module._modules)
-        for first, second in zip(names, names[1:], strict=False):
+        for first, second in itertools.pairwise(module._modules):
             if isinstance(module._modules[first], nn.Conv2d):
                 yield first, second
     yield from getattr(module, "convs_and_norms", ())

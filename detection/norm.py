@@ -77,24 +77,12 @@ def normalisation(kind: Norm, channels: int, *, eps: float) -> nn.Module:
         return nn.BatchNorm2d(channels, eps=eps)
     if kind == "gn":
         return nn.GroupNorm(group_count(channels), channels, eps=eps)
-    refuse_sync_without_gpu(kind, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    return nn.SyncBatchNorm(channels, eps=eps)
-
-
-def refuse_sync_without_gpu(kind: Norm, device: torch.device) -> None:
-    """See that normalisation of this ``kind`` can be trained on ``device`` by as many processes as there are.
-
-    Raises
-    ------
-    InputError
-        For ``syncbn`` in one of joined processes on a CPU, be it the only one: PyTorch's implementation has no CPU
-        kernels, and would say so in the first forward pass.
-    """
-    if kind == "syncbn" and device.type == "cpu" and dist.is_available() and dist.is_initialized():
+    if dist.is_available() and dist.is_initialized() and not torch.cuda.is_available():
         raise InputError(
-            "norm is syncbn, which processes on CPUs cannot share statistics with; "
-            "give bn, gn or frozen_bn, or a GPU to each process"
+            "norm is syncbn, but there is no GPU, and processes on CPUs cannot share statistics; "
+            "give bn, gn or frozen_bn, or start a single process"
         )
+    return nn.SyncBatchNorm(channels, eps=eps)
 
 
 def group_count(channels: int) -> int:
@@ -129,4 +117,5 @@ def conv_norm(x: Tensor, conv: nn.Module, norm: nn.Module) -> Tensor:
         return norm(conv(x))
     assert isinstance(conv, nn.Conv2d)
     scale, shift = affine(norm)
-    return conv._conv_forward(x, conv.weight * scale[:, None, None, None], shift)
+    weight = conv.weight * scale[:, None, None, None]
+    return conv._conv_forward(x, weight.to(conv.weight.dtype), shift.to(conv.weight.dtype))

@@ -40,7 +40,7 @@ def pack(model: nn.Module) -> None:
 
 def packable(weight: Tensor) -> bool:
     """Whether there is a packed form of a convolution's ``weight``."""
-    if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():
+    if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     if not all(hasattr(torch.ops.mkldnn, op) for op in ("_reorder_convolution_weight", "_convolution_pointwise")):
         return False

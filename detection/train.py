@@ -203,8 +203,8 @@ def figures(dataset: CocoDataset | None, learner: Learner) -> Mapping[str, float
         precision=config.precision,
         channels_last=config.channels_last,
     )
-    share = config.batch_size // learner.world.size
-    return evaluate(detector, dataset, batch_size=share, workers=config.workers).numbers
+    # Not more images at once than training takes, for which there is memory.
+    return evaluate(detector, dataset, batch_size=config.micro_batch or 1, workers=config.workers).numbers
 
 
 def notice(learner: Learner, *, n_images: int, n_all: int) -> list[str]:

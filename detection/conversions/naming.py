@@ -91,7 +91,7 @@ def structure(weights: Mapping[str, Tensor], *, path: object) -> dict[str, Any]:
         "fpn_channels": weights["fpn.lateral.0.weight"].shape[0],
         "head_convs": last // layers + 1,
         "head_norm": "gn" if in_groups else "none",
-        "learned_scales": "head.scales.0" in weights,
+        "learned_scales": "head.scales" in weights,
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -28,6 +29,8 @@ CHECKING_THREADS = 8
 
 NAMED = 5
 """Broken images that are named; the others are counted."""
+
+OR_SKIP = ", or leave broken images out with --skip-broken"
 
 
 class TrainStream(Dataset[Batch]):
@@ -95,18 +98,21 @@ class TrainStream(Dataset[Batch]):
         draws, model = self.sampler.batch(iteration), self.config.model
         indices = [self.indices[draw.image] for draw in draws]
         sizes = [_size(self.dataset, index, model, draw.short_side) for index, draw in zip(indices, draws, strict=True)]
-        share = len(draws) // self.world
-        examples = [
-            load(
-                self.dataset,
-                indices[at],
-                sizes[at],
-                convention=model.resize,
-                flipped=draws[at].flip,
-                masks=self.masks,
-            )
-            for at in range(self.rank * share, (self.rank + 1) * share)
-        ]
+        share = range(self.rank * len(draws) // self.world, (self.rank + 1) * len(draws) // self.world)
+        try:
+            examples = [
+                load(
+                    self.dataset,
+                    indices[at],
+                    sizes[at],
+                    convention=model.resize,
+                    flipped=draws[at].flip,
+                    masks=self.masks,
+                )
+                for at in share
+            ]
+        except InputError as error:
+            raise InputError(f"{error}{'' if self.config.skip_broken else OR_SKIP}") from error
         return assemble(examples, padded_size(sizes, model.pad_to))
 
 
@@ -230,7 +236,7 @@ def trainable(
     broken = {index: said for index, said in zip(indices, complaints, strict=True) if said is not None}
     if broken and not skip_broken:
         others = "" if len(broken) == 1 else f" ({len(broken)} of {len(indices)} are broken)"
-        raise InputError(f"{next(iter(broken.values()))}, or leave broken images out with --skip-broken{others}")
+        raise InputError(f"{next(iter(broken.values()))}{OR_SKIP}{others}")
     if len(broken) == len(indices):
         raise InputError(
             f"{dataset.image_directory} has no image to train on, all {len(indices)} are broken: "
@@ -308,7 +314,7 @@ def _read_ahead(stream: Dataset[Batch], keys: Iterable[int], *, workers: int, pi
         worker_init_fn=_begin,
         generator=torch.Generator(),  # otherwise the loader draws a number from the program's own
     )
-    iterator = iter(loader)
+    iterator = _started(loader)
     while True:
         try:
             found = next(iterator)
@@ -322,6 +328,21 @@ def _read_ahead(stream: Dataset[Batch], keys: Iterable[int], *, workers: int, pi
                 "memory (/dev/shm) is too small; give fewer workers, or 0"
             ) from error
         yield _unguarded(found)
+
+
+def _started(loader: DataLoader[Any]) -> Iterator[Any]:
+    """The loader's iterator, without its handler of children's ends.
+
+    That would raise a worker's end wherever the program happens to be, in the midst of an update or of writing a
+    checkpoint; without it, it is raised where a batch is waited for, at most some seconds later.
+    """
+    if not loader.num_workers or threading.current_thread() is not threading.main_thread():
+        return iter(loader)
+    handler = signal.getsignal(signal.SIGCHLD)
+    try:
+        return iter(loader)
+    finally:
+        signal.signal(signal.SIGCHLD, handler or signal.SIG_DFL)
 
 
 def _as_it_is(batch: Any) -> Any:

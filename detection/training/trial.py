@@ -15,13 +15,14 @@ from detection import checkpoints, command_line
 from detection.config import TrainConfig, from_json
 from detection.data.batch import Batch
 from detection.data.coco import CocoDataset
+from detection.data.loading import TrainStream, images_to_train_on
 from detection.data.transforms import padded_size, resized_size
 from detection.training.distributed import alone
 from detection.training.learner import Learner, begin
 from detection.training.memory import OUT_OF_MEMORY, peak_memory
 
-UPDATES = 2
-"""The second finds the optimizer's momentum in memory, and is the one to fit."""
+REAL_UPDATES, NOISE_UPDATES = 2, 2
+"""Real batches first: what reading images takes, and the gaps that smaller batches leave, are then there already."""
 
 
 def largest_padded(sizes: Sequence[tuple[int, int]], config: TrainConfig) -> tuple[int, int]:
@@ -65,14 +66,18 @@ def trial_batch(config: TrainConfig, dataset: CocoDataset, *, images: int) -> Ba
 
 
 def trial(config: TrainConfig, *, share: int) -> float:
-    """Peak in bytes of this process after some updates and a checkpoint: as a run, but of noise."""
+    """Peak in bytes of this process after some updates and a checkpoint: as a run, but the last batches are noise."""
     device = torch.device(config.device)
     dataset = CocoDataset(config.data, config.train_split)
     model = dataclasses.replace(config.model, categories=dataset.categories)
     # Noise is not to be learned, and may not be learnable.
     config = dataclasses.replace(config, model=model, batch_size=share, lr=0.0)
+    indices = images_to_train_on(dataset, skip_broken=config.skip_broken, speak=False)
+    stream = TrainStream(dataset, config=config, indices=indices)
     learner = Learner(begin(config, say=lambda text: None), config, world=alone(device))
-    for _ in range(UPDATES):
+    for iteration in range(REAL_UPDATES):
+        learner.update(stream[iteration])
+    for _ in range(NOISE_UPDATES):
         learner.update(trial_batch(config, dataset, images=share))
     with tempfile.TemporaryDirectory() as directory:
         checkpoints.save(Path(directory) / "trial.pt", learner.checkpoint())

@@ -78,6 +78,7 @@ def detect(
     depth: int,
     short_side: int = 800,
     max_side: int = 1333,
+    per_level: int = 1000,
     per_image: int = 100,
     mean: tuple[float, float, float] = MEAN,
 ) -> Found:
@@ -106,7 +107,7 @@ def detect(
 
         product = (probability * centerness).flatten()
         above = (probability.flatten() > 0.05).nonzero().flatten()
-        best = above[product[above].argsort(descending=True, stable=True)][:1000]
+        best = above[product[above].argsort(descending=True, stable=True)][:per_level]
         place = best // probability.shape[1]
         boxes.append(torch.cat([where[place] - sides[place, :2], where[place] + sides[place, 2:]], dim=1))
         scores.append(product[best].sqrt())

@@ -75,6 +75,7 @@ def detect(
     plain: bool = False,
     short_side: int = 800,
     max_side: int = 1333,
+    per_level: int = 1000,
     per_image: int = 100,
 ) -> Found:
     """What it finds in ``image``, uint8 [3, h, w] RGB; boxes as COCO has them, without the last pixel."""
@@ -103,7 +104,7 @@ def detect(
         probability = logits.sigmoid().flatten()
         product = (logits.sigmoid() * centerness.sigmoid()).flatten()
         above = (probability > 0.05).nonzero().flatten()
-        best = above[product[above].argsort(descending=True, stable=True)][:1000]
+        best = above[product[above].argsort(descending=True, stable=True)][:per_level]
         place = best // logits.shape[1]
         corners = torch.cat([where[place] - sides[place, :2], where[place] + sides[place, 2:]], dim=1)
         corners[:, 0::2] = corners[:, 0::2].clamp(0, seen_width - 1)

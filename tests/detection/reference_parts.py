@@ -70,10 +70,8 @@ def resnet(
                 y = normalised(y, names.norm(stage, block, number))
                 y = functional.relu(y) if number < len(kernels) else y
             if block == 0 and f"{names.shortcut(stage)}.weight" in w:
-                x = normalised(
-                    functional.conv2d(x, w[f"{names.shortcut(stage)}.weight"], stride=stride),
-                    names.shortcut_norm(stage),
-                )
+                x = functional.conv2d(x, w[f"{names.shortcut(stage)}.weight"], stride=stride)
+                x = normalised(x, names.shortcut_norm(stage))
             x = functional.relu(x + y)
         outputs.append(x)
     return outputs[1:]

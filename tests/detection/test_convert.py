@@ -27,6 +27,8 @@ COCO_TINY = Path(__file__).resolve().parents[3] / "shared" / "data" / "coco-tiny
 SOURCES = {"torchvision": torchvision_reference, "fcos": original_reference, "adelaidet": adelaidet_reference}
 SHORT, LONG = 128, 208
 """Sides that images are resized to in these tests, instead of 800 and 1333."""
+PER_LEVEL, PER_IMAGE = 200, 1000
+"""Candidates and detections, instead of 1000 and 100: so the coarsest level, with two locations, has a say."""
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +44,9 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
             Image.open(photographs[index]).convert("RGB").crop((20, 20, 20 + width, 20 + height)).save(path)
         else:
             coarse = Image.fromarray(rng.integers(0, 256, (7, 9, 3), dtype=np.uint8)).resize((width, height))
-            Image.fromarray(np.asarray(coarse) // 2 + rng.integers(0, 128, (height, width, 3), dtype=np.uint8)).save(path)
+            Image.fromarray(np.asarray(coarse) // 2 + rng.integers(0, 128, (height, width, 3), dtype=np.uint8)).save(
+                path
+            )
         paths.append(path)
     return paths
 
@@ -52,7 +56,9 @@ def converted(source: str, weights: Weights, directory: Path, *flags: str) -> Pa
     torch.save({"model": weights}, directory / "in.pth")
     assert convert.main([*flags, "--from", source, str(directory / "in.pth"), str(directory / "out.pt")]) == 0
     checkpoint = checkpoints.load(directory / "out.pt")
-    config = dataclasses.replace(checkpoint.config, short_side=SHORT, max_side=LONG, max_detections=300)
+    config = dataclasses.replace(
+        checkpoint.config, short_side=SHORT, max_side=LONG, candidates=PER_LEVEL, max_detections=PER_IMAGE
+    )
     checkpoints.save(directory / "small.pt", dataclasses.replace(checkpoint, config=config))
     return directory / "small.pt"
 
@@ -106,10 +112,14 @@ def test_what_is_converted_detects_what_its_project_defines(
     # The first two images have the size that they are resized to: nothing is between the bytes and the network.
     found = predicted(checkpoint, images[:2], tmp_path)
     ids = [category.id for category in checkpoints.load(checkpoint).config.categories]
-    sizes = {"min_size": SHORT, "max_size": LONG} if source == "torchvision" else {"short_side": SHORT, "max_side": LONG}
+    sizes = (
+        {"min_size": SHORT, "max_size": LONG} if source == "torchvision" else {"short_side": SHORT, "max_side": LONG}
+    )
     levels: set[int] = set()
     for path, got in zip(images[:2], found, strict=True):
-        expected = SOURCES[source].detect(weights, read_image(path), depth=depth, per_image=300, **sizes, **extra)
+        expected = SOURCES[source].detect(
+            weights, read_image(path), depth=depth, per_level=PER_LEVEL, per_image=PER_IMAGE, **sizes, **extra
+        )
         levels |= set(expected.levels.tolist())
         print(source, depth, len(got), expected.levels.bincount().tolist())
         assert_same(got, expected, ids, box=box, score=score)

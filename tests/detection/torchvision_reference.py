@@ -51,7 +51,14 @@ def random_weights(*, depth: int, channels: int, classes: int = 91, seed: int = 
 
 
 def detect(
-    w: Weights, image: Tensor, *, depth: int, min_size: int = 800, max_size: int = 1333, per_image: int = 100
+    w: Weights,
+    image: Tensor,
+    *,
+    depth: int,
+    min_size: int = 800,
+    max_size: int = 1333,
+    per_level: int = 1000,
+    per_image: int = 100,
 ) -> Found:
     """What it finds in ``image``, uint8 [3, h, w] RGB."""
     height, width = image.shape[-2:]
@@ -82,7 +89,7 @@ def detect(
 
         score = (logits.sigmoid() * centerness.sigmoid()).sqrt().flatten()
         above = (score > 0.2).nonzero().flatten()
-        best = above[score[above].argsort(descending=True, stable=True)][:1000]
+        best = above[score[above].argsort(descending=True, stable=True)][:per_level]
         place = best // logits.shape[1]
         corners = torch.cat([where[place] - sides[place, :2], where[place] + sides[place, 2:]], dim=1)
         corners[:, 0::2] = corners[:, 0::2].clamp(0, seen_width)
