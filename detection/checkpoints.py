@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import pickle
+import warnings
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -119,9 +120,7 @@ def build(checkpoint: Checkpoint, *, ema: bool = True) -> FCOS:
     InputError
         If the weights are not those of the network that the configuration describes.
     """
-    # Random weights are drawn and thrown away: no other random number may depend on that.
-    with torch.random.fork_rng(devices=[]):
-        model = FCOS(checkpoint.config)
+    model = blank(checkpoint.config)
     weights = dict(checkpoint.weights)
     averaged = (checkpoint.training or {}).get("ema")
     if ema and averaged:
@@ -129,6 +128,12 @@ def build(checkpoint: Checkpoint, *, ema: bool = True) -> FCOS:
     refuse_misfits(weights, model.state_dict(), path="the checkpoint", of="the network of its configuration")
     model.load_state_dict(weights)
     return model.eval()
+
+
+def blank(config: ModelConfig) -> FCOS:
+    """A detector for weights to be put in. Those it begins with are random, but nobody else's random numbers change."""
+    with torch.random.fork_rng(devices=[]):
+        return FCOS(config)
 
 
 def fingerprint(path: Path | str) -> str:
@@ -174,7 +179,9 @@ def _unpacked(path: Path, *, name: str, map_location: torch.device | str) -> Any
             if damaged is not None:
                 raise InputError(f"{name} {path} is damaged at {damaged}; copy or download it again")
         # Training scripts keep their flags beside the weights; that class has nothing to run.
-        with torch.serialization.safe_globals([argparse.Namespace]):
+        # What PyTorch would rather have (other protocols of pickle) is no matter for those who have this file.
+        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             return torch.load(path, map_location=map_location, weights_only=True)
     except FileNotFoundError:
         raise InputError(f"{name} {path} does not exist; give a file that does") from None

@@ -19,10 +19,10 @@ NAMES_BY_ID = {
 }  # fmt: skip
 """The names by the ids that annotations have; the ids left out were planned and never annotated."""
 
-COCO: tuple[Category, ...] = tuple(Category(id, name) for id, name in NAMES_BY_ID.items())
+COCO: tuple[Category, ...] = tuple(Category(number, name) for number, name in NAMES_BY_ID.items())
 """The 80 categories by growing id: what contiguous labels 0 to 79 mean."""
 
 BACKGROUND, UNUSED = "__background__", "N/A"
 
-RAW_IDS: tuple[str, ...] = (BACKGROUND, *(NAMES_BY_ID.get(id, UNUSED) for id in range(1, 91)))
+RAW_IDS: tuple[str, ...] = (BACKGROUND, *(NAMES_BY_ID.get(number, UNUSED) for number in range(1, 91)))
 """What the 91 labels of torchvision's COCO detectors mean: a label is the id itself."""

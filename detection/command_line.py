@@ -99,7 +99,7 @@ def _sentence(box: str, tokens: Sequence[str]) -> str:
         if kinds:
             return f"{found[1]} is {_value(found[1], tokens)!r}, but it must be {KINDS[kinds[1]]}"
     if text.startswith("Missing from "):
-        *some, last = re.findall(r"^│ {5}(\S+)", box.split("\n│ ──")[0], flags=re.MULTILINE)
+        *some, last = _missing(box)
         names = f"{', '.join(some)} and {last}" if some else last
         return f"{names} {'are' if some else 'is'} missing; give {'them' if some else 'it'}"
     if found := re.match(r"Missing value for argument '(--[^']*)'", text):
@@ -108,6 +108,21 @@ def _sentence(box: str, tokens: Sequence[str]) -> str:
         *some, last = found[2].replace("'", "").split(", ")
         return f"{found[1]} is {_value(found[1], tokens)!r}, but it must be {', '.join(some)} or {last}"
     return text.rstrip(".") or "the command line could not be read"
+
+
+def _missing(box: str) -> list[str]:
+    """The flags and arguments under "Missing from PROG:", each of which stands four places further right."""
+    lines = re.sub("[│|]", " ", box).splitlines()
+    start = next(index for index, line in enumerate(lines) if line.strip().startswith("Missing from "))
+    right = len(lines[start]) - len(lines[start].lstrip()) + 4
+    names = []
+    for line in lines[start + 1 :]:
+        indent = len(line) - len(line.lstrip())
+        if indent < right:
+            break
+        if indent == right:
+            names.append(line.split()[0])
+    return names
 
 
 def _unknown(listed: str, box: str, tokens: Sequence[str]) -> str:

@@ -23,10 +23,10 @@ from detection.config import Category, ModelConfig
 from detection.conversions import SOURCES, SourceName, adelaidet, original, recognised, torchvision
 from detection.conversions.naming import configured, listed, numbered, refuse_misfits, renamed, structure, with_scales
 from detection.errors import InputError
-from detection.fcos import FCOS
 from detection.files import check_out
 
 PROG = "convert"
+DESCRIPTION = "Make a checkpoint of this program from one of another project's FCOS."
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,7 @@ def convert(
         raise InputError(f"{path} lacks what here is head.logits.bias; give all weights of a detector")
     fields["categories"] = _categories(source, len(ours["head.logits.bias"]))
     config = configured(about, fields, **conventions)
-    with torch.device("meta"):
-        expected = FCOS(config).state_dict()
+    expected = checkpoints.blank(config).state_dict()
     if fields["norm"] != "bn":
         ours = {name: value for name, value in ours.items() if not name.endswith("num_batches_tracked")}
     refuse_misfits(ours, expected, path=path, of=_described(config))
@@ -103,7 +102,7 @@ def convert(
 
 def main(args: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    config = command_line.parse(ConvertConfig, args, prog=PROG, description=__doc__ or "")
+    config = command_line.parse(ConvertConfig, args, prog=PROG, description=DESCRIPTION)
     if config.plain and config.source != "fcos":
         raise InputError(f"--plain is for --from fcos alone, but --from is {config.source}; leave it out")
     if config.boxes_only and config.source != "adelaidet":

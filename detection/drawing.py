@@ -30,11 +30,11 @@ class Found(Protocol):
     """Anything with boxes [n, 4], scores [n] and labels [n]; ``masks``, where it has them, as `draw_objects` says."""
 
     @property
-    def boxes(self) -> Tensor: ...  # noqa: D102
+    def boxes(self) -> Tensor: ...
     @property
-    def scores(self) -> Tensor: ...  # noqa: D102
+    def scores(self) -> Tensor: ...
     @property
-    def labels(self) -> Tensor: ...  # noqa: D102
+    def labels(self) -> Tensor: ...
 
 
 def colour(label: int) -> Colour:
@@ -105,7 +105,7 @@ def draw_objects(
         raise ValueError(f"the image is {image.dtype} {list(image.shape)}, but it must be uint8 [3, height, width]")
     count = len(boxes)
     if boxes.shape != (count, 4) or len(labels) != count or len(texts) != count:
-        raise ValueError(f"boxes {list(boxes.shape)}, {len(labels)} labels and {len(texts)} texts do not belong together")
+        raise ValueError(f"boxes {list(boxes.shape)}, {len(labels)} labels, {len(texts)} texts do not belong together")
     if masks is not None and len(masks) != count:
         raise ValueError(f"there are {len(masks)} masks for {count} boxes")
     pixels = image.permute(1, 2, 0).cpu().numpy()

@@ -10,15 +10,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+SIDE = 64
+"""Height and width of the feature maps that weights are laid out for. Others are computed all the same."""
+
 
 class PackedConv2d(nn.Module):
     """A convolution that gives what ``conv`` gives, the same bits mostly, and cannot be read, saved or trained."""
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
+        likely = (1, conv.in_channels, SIDE, SIDE)
         assert not isinstance(conv.padding, str)
         self.how = ([*conv.padding], [*conv.stride], [*conv.dilation], conv.groups)
-        self.weight = torch.ops.mkldnn._reorder_convolution_weight(conv.weight.detach(), *self.how, None)
+        self.weight = torch.ops.mkldnn._reorder_convolution_weight(conv.weight.detach(), *self.how, list(likely))
         self.bias = None if conv.bias is None else conv.bias.detach()
 
     def forward(self, x: Tensor) -> Tensor:

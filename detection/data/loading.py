@@ -6,6 +6,7 @@ import itertools
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -315,19 +316,32 @@ def _read_ahead(stream: Dataset[Batch], keys: Iterable[int], *, workers: int, pi
         generator=torch.Generator(),  # otherwise the loader draws a number from the program's own
     )
     iterator = _started(loader)
-    while True:
-        try:
-            found = next(iterator)
-        except StopIteration:
-            return
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
-            raise InputError(
-                f"workers is {workers}, but one of them was ended from outside, as happens where memory or shared "
-                "memory (/dev/shm) is too small; give fewer workers, or 0"
-            ) from error
-        yield _unguarded(found)
+    try:
+        while True:
+            try:
+                found = next(iterator)
+            except StopIteration:
+                return
+            except (RuntimeError, EOFError, ConnectionError) as error:
+                if not _ended(error):
+                    raise
+                traceback.clear_frames(error.__traceback__)
+                raise InputError(
+                    f"workers is {workers}, but one of them was ended from outside, as happens where memory or shared "
+                    "memory (/dev/shm) is too small; give fewer workers, or 0"
+                ) from error
+            yield _unguarded(found)
+    finally:
+        # Nothing else may hold it, not even a traceback: with it the workers end, at once.
+        del iterator
+
+
+def _ended(error: Exception) -> bool:
+    """Whether ``error`` says that a worker is no more, or that it was gone when its batch was fetched from it."""
+    text = str(error)
+    if "in DataLoader worker process" in text:  # what a worker raised itself, a defect
+        return False
+    return not isinstance(error, RuntimeError) or "DataLoader worker" in text
 
 
 def _started(loader: DataLoader[Any]) -> Iterator[Any]:

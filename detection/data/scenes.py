@@ -207,7 +207,7 @@ def _polygons(rng: Generator, name: str) -> list[NDArray[np.float64]]:
     if name == "ring":
         return [_polar(around, 1.0), _polar(around, rng.uniform(0.5, 0.68))]
     if name == "crescent":
-        return [_polar(around, 1.0), _polar(around, rng.uniform(0.75, 0.85)) + (rng.uniform(0.42, 0.5), 0.0)]
+        return [_polar(around, 1.0), _polar(around, rng.uniform(0.75, 0.85)) + np.array([rng.uniform(0.42, 0.5), 0.0])]
     if name == "heart":
         t = 2 * math.pi * around
         y = 13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t) + 2.5

@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import multiprocessing
 import re
+import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -300,3 +301,16 @@ def test_a_worker_that_is_killed_is_told_in_one_sentence(dataset: CocoDataset) -
     worker.kill()
     with pytest.raises(InputError, match=r"^workers is 1, but one of them was ended from outside[^\n]*give fewer"):
         first(batches, 50)
+
+
+class Defective(CocoDataset):
+    def read(self, index: int) -> torch.Tensor:
+        raise RuntimeError(f"a defect at {index}")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_defect_in_a_worker_keeps_its_kind_and_its_traceback(dataset: CocoDataset, workers: int) -> None:
+    batches = eval_batches(Defective(dataset.root, SPLIT), model=MODEL, batch_size=4, workers=workers)
+    with pytest.raises(RuntimeError, match="a defect at 0") as raised:
+        next(batches)
+    traceback.clear_frames(raised.tb)  # they hold the workers
