@@ -1,19 +1,16 @@
-"""Batches of a set for training and for evaluation, read ahead by processes of their own."""
+"""Batches of a set for training and for evaluation."""
 
 from __future__ import annotations
 
 import itertools
-import signal
 import sys
-import threading
-import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from detection.config import ModelConfig, TrainConfig
@@ -21,6 +18,7 @@ from detection.data.batch import Batch, assemble, load
 from detection.data.coco import CocoDataset
 from detection.data.sampling import BatchSampler
 from detection.data.transforms import padded_size, resized_size
+from detection.data.workers import read_ahead
 from detection.errors import InputError
 
 __all__ = ["Batch", "EvalStream", "TrainStream", "eval_batches", "train_batches", "trainable"]
@@ -177,7 +175,7 @@ def train_batches(
         )
     stream = TrainStream(dataset, config=config, indices=indices, rank=rank, world=world, masks=masks)
     pin_memory = config.device != "cpu" and torch.cuda.is_available()
-    return _read_ahead(stream, itertools.count(start), workers=config.workers, pin_memory=pin_memory)
+    return read_ahead(stream, itertools.count(start), workers=config.workers, pin_memory=pin_memory)
 
 
 def eval_batches(
@@ -191,7 +189,7 @@ def eval_batches(
         When it comes to an image that cannot be read.
     """
     stream = EvalStream(dataset, model=model, batch_size=batch_size)
-    return _read_ahead(stream, range(len(stream)), workers=workers, pin_memory=pin_memory)
+    return read_ahead(stream, range(len(stream)), workers=workers, pin_memory=pin_memory)
 
 
 def images_to_train_on(dataset: CocoDataset, *, skip_broken: bool, speak: bool) -> list[int]:
@@ -266,103 +264,3 @@ def _left_out(dataset: CocoDataset, broken: dict[int, str]) -> str:
     if len(broken) > NAMED:
         named.append(f"  and {len(broken) - NAMED} more")
     return "\n".join([f"left out {len(broken)} broken images of {len(dataset)} in {dataset.image_directory}:", *named])
-
-
-class _Guarded(Dataset[Any]):
-    """A stream whose refusals are returned: raised in a worker they would come with its traceback as their text.
-
-    What is small is returned as arrays, which are sent by value; each tensor would hold a file open until it is used,
-    and a few batches read ahead would reach the limit of open files.
-    """
-
-    def __init__(self, stream: Dataset[Batch]) -> None:
-        self.stream = stream
-
-    def __getitem__(self, key: int) -> Batch | str:
-        try:
-            batch = self.stream[key]
-        except InputError as error:
-            return str(error)
-        arrays: dict[str, Any] = {
-            "sizes": batch.sizes.numpy(),
-            "originals": batch.originals.numpy(),
-            "boxes": [boxes.numpy() for boxes in batch.boxes],
-            "labels": [labels.numpy() for labels in batch.labels],
-        }
-        return batch._replace(**arrays)
-
-
-def _unguarded(found: Any) -> Batch:
-    if isinstance(found, str):
-        raise InputError(found)
-    tensors: dict[str, Any] = {
-        "sizes": torch.from_numpy(found.sizes),
-        "originals": torch.from_numpy(found.originals),
-        "boxes": [torch.from_numpy(boxes) for boxes in found.boxes],
-        "labels": [torch.from_numpy(labels) for labels in found.labels],
-    }
-    return found._replace(**tensors)
-
-
-def _read_ahead(stream: Dataset[Batch], keys: Iterable[int], *, workers: int, pin_memory: bool) -> Iterator[Batch]:
-    loader = DataLoader(
-        _Guarded(stream),
-        batch_size=None,
-        sampler=keys,
-        num_workers=workers,
-        collate_fn=_as_it_is,
-        pin_memory=pin_memory,
-        worker_init_fn=_begin,
-        generator=torch.Generator(),  # otherwise the loader draws a number from the program's own
-    )
-    iterator = _started(loader)
-    try:
-        while True:
-            try:
-                found = next(iterator)
-            except StopIteration:
-                return
-            except (RuntimeError, EOFError, ConnectionError) as error:
-                if not _ended(error):
-                    raise
-                traceback.clear_frames(error.__traceback__)
-                raise InputError(
-                    f"workers is {workers}, but one of them was ended from outside, as happens where memory or shared "
-                    "memory (/dev/shm) is too small; give fewer workers, or 0"
-                ) from error
-            yield _unguarded(found)
-    finally:
-        # Nothing else may hold it, not even a traceback: with it the workers end, at once.
-        del iterator
-
-
-def _ended(error: Exception) -> bool:
-    """Whether ``error`` says that a worker is no more, or that it was gone when its batch was fetched from it."""
-    text = str(error)
-    if "in DataLoader worker process" in text:  # what a worker raised itself, a defect
-        return False
-    return not isinstance(error, RuntimeError) or "DataLoader worker" in text
-
-
-def _started(loader: DataLoader[Any]) -> Iterator[Any]:
-    """The loader's iterator, without its handler of children's ends.
-
-    That would raise a worker's end wherever the program happens to be, in the midst of an update or of writing a
-    checkpoint; without it, it is raised where a batch is waited for, at most some seconds later.
-    """
-    if not loader.num_workers or threading.current_thread() is not threading.main_thread():
-        return iter(loader)
-    handler = signal.getsignal(signal.SIGCHLD)
-    try:
-        return iter(loader)
-    finally:
-        signal.signal(signal.SIGCHLD, handler or signal.SIG_DFL)
-
-
-def _as_it_is(batch: Any) -> Any:
-    return batch
-
-
-def _begin(_: int) -> None:
-    # Ctrl-C reaches all processes of a terminal; the one that trains ends the others, without their tracebacks.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -106,9 +106,11 @@ def _layers(rng: Generator, height: int, width: int) -> list[Layer]:
         largest = max(height, width) / 2
         across = SMALLEST * (largest / SMALLEST) ** rng.random()
         coverage = _shape(rng, label, across)
-        # Half of the objects lie where they fall; the others take the emptiest of a few places.
+        # Half of the objects lie where they fall, perhaps over the border or on others; the rest take the emptiest of a
+        # few places.
+        margin = 0.15 * across
         places = [
-            _at(owner, label, coverage, rng.uniform(0, width), rng.uniform(0, height))
+            _at(owner, label, coverage, rng.uniform(margin, width - margin), rng.uniform(margin, height - margin))
             for _ in range(rng.choice([1, 6]))
         ]
         layer = min(places, key=lambda place: _covered(taken, place))
@@ -255,7 +257,10 @@ def _distractor(rng: Generator, height: int, width: int) -> Layer:
     thickness = round(FINE * rng.uniform(0.8, 3.5))
     points = (np.stack([x, y], axis=1) * FINE).ravel().tolist()
     ImageDraw.Draw(fine).line(points, fill=255, width=thickness, joint="curve")
-    return Layer(DISTRACTOR, DISTRACTOR, _coverage(fine), 0, 0)
+    # Of the whole image only the part that the line touches, in whole pixels.
+    left, top, right, bottom = fine.getbbox() or (0, 0, FINE, FINE)
+    x1, y1, x2, y2 = left // FINE, top // FINE, -(-right // FINE), -(-bottom // FINE)
+    return Layer(DISTRACTOR, DISTRACTOR, _coverage(fine.crop((x1 * FINE, y1 * FINE, x2 * FINE, y2 * FINE))), x1, y1)
 
 
 def _paint(rng: Generator, canvas: Floats, layer: Layer) -> None:
@@ -270,8 +275,9 @@ def _paint(rng: Generator, canvas: Floats, layer: Layer) -> None:
     fill = textures.fill(rng, *coverage.shape, away_from=mean if layer.owner != DISTRACTOR else None)
     if layer.owner != DISTRACTOR and rng.random() < 0.6:
         _shade(canvas, layer, strength=rng.uniform(0.15, 0.5), shift=max(1, round(max(layer.coverage.shape) / 24)))
-    share = coverage[:, :, None]
-    under += share * (fill - under)
+    fill -= under
+    fill *= coverage[:, :, None]
+    under += fill
 
 
 def _shade(canvas: Floats, layer: Layer, *, strength: float, shift: int) -> None:
@@ -285,11 +291,10 @@ def _shade(canvas: Floats, layer: Layer, *, strength: float, shift: int) -> None
 
 
 def _developed(rng: Generator, canvas: Floats) -> NDArray[np.uint8]:
-    """What a camera makes of ``canvas`` [height, width, 3] in [0, 1]: exposure, grain, at times a little blur."""
-    height, width = canvas.shape[:2]
-    grain = rng.uniform(0, 0.025) * rng.standard_normal((height, width, 1), dtype=np.float32)
-    exposed = np.clip(canvas * np.float32(rng.uniform(0.85, 1.15)) + grain, 0, 1)
-    pixels = (exposed * 255 + 0.5).astype(np.uint8)
+    """What a camera makes of ``canvas`` [height, width, 3]: exposure, grain, at times a little blur."""
+    exposed = canvas * (255 * rng.uniform(0.85, 1.15))
+    exposed += 255 * rng.uniform(0, 0.025) * rng.standard_normal((*canvas.shape[:2], 1), dtype=np.float32)
+    pixels = np.clip(exposed, 0, 255, out=exposed).astype(np.uint8)
     if rng.random() < 0.2:
         pixels = np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 0.7))))
     return pixels

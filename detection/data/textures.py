@@ -1,4 +1,4 @@
-"""Colours and textures of drawn pictures: float arrays with values in [0, 1]."""
+"""Colours and textures of drawn pictures: float32 arrays, 0 black and 1 as bright as a pixel can be."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ def fill(rng: Generator, height: int, width: int, *, away_from: NDArray[np.float
     period = shorter * math.exp(rng.uniform(math.log(0.14), math.log(0.4)))
     kind = PATTERNS[rng.integers(len(PATTERNS))]
     share = pattern(rng, kind, height, width, period=max(4.0, period))[:, :, None]
-    surface = colours[0] + share * (colours[1] - colours[0])
-    light = 1 + rng.uniform(0, 0.3) * (0.5 - pattern(rng, "gradient", height, width))[:, :, None]
-    return np.clip(surface * light, 0, 1).astype(np.float32)
+    surface = share * (colours[1] - colours[0])
+    surface += colours[0]
+    surface *= 1 + rng.uniform(0, 0.3) * (0.5 - pattern(rng, "gradient", height, width))[:, :, None]
+    return surface
 
 
 def background(rng: Generator, height: int, width: int) -> Floats:
@@ -44,9 +45,9 @@ def background(rng: Generator, height: int, width: int) -> Floats:
     canvas = first + (rng.uniform(0.2, 1.0) * share)[:, :, None] * (second - first)
     kind = PATTERNS[rng.integers(len(PATTERNS))]
     period = size * math.exp(rng.uniform(math.log(0.02), math.log(0.15)))
-    relief = pattern(rng, kind, height, width, period=max(4.0, period)) - 0.5
-    canvas += rng.uniform(0.05, 0.3) * relief[:, :, None] * colour(rng, saturation=(0.0, 0.6), value=(0.6, 1.0))
-    return np.clip(canvas, 0, 1).astype(np.float32)
+    relief = rng.uniform(0.05, 0.3) * (pattern(rng, kind, height, width, period=max(4.0, period)) - 0.5)
+    canvas += relief[:, :, None] * colour(rng, saturation=(0.0, 0.6), value=(0.6, 1.0))
+    return canvas
 
 
 def colour(rng: Generator, *, saturation: tuple[float, float], value: tuple[float, float]) -> Floats:

@@ -149,6 +149,9 @@ def backbone_weights(names: Names, *, depth: int, seed: int, pixels: float) -> W
         w[f"{norm}.bias"] = 0.4 * (uniform[1] - 0.5)
         w[f"{norm}.running_mean"] = 0.4 * (uniform[2] - 0.5)
         w[f"{norm}.running_var"] = 0.5 + uniform[3]
+        # Some variances are so small that it matters what is added to them.
+        w[f"{norm}.running_var"][:8] = 2e-5
+        w[f"{norm}.weight"][:8] *= 2e-5**0.5
 
     add(names.stem, names.stem_norm, (64, 3, 7, 7), scale=1 / pixels)
     channels = 64

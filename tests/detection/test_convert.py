@@ -99,7 +99,13 @@ def category_ids(checkpoint: Path) -> list[int]:
 
 @pytest.mark.parametrize(
     ("source", "depth", "plain"),
-    [("torchvision", 18, False), ("torchvision", 50, False), ("fcos", 50, False), ("fcos", 18, True), ("adelaidet", 50, False)],
+    [
+        ("torchvision", 18, False),
+        ("torchvision", 50, False),
+        ("fcos", 50, False),
+        ("fcos", 18, True),
+        ("adelaidet", 50, False),
+    ],
 )
 def test_what_is_converted_detects_what_its_project_defines(
     source: str, depth: int, plain: bool, images: list[Path], tmp_path: Path
@@ -294,7 +300,7 @@ def test_half_precision_becomes_single(small: dict[str, Weights]) -> None:
 
 def test_a_condinst_is_refused_or_converted_without_its_masks(small: dict[str, Weights]) -> None:
     weights = {**small["adelaidet"], **adelaidet_reference.masks()}
-    with pytest.raises(InputError, match=r"CondInst, with controller.weight, .*--boxes-only"):
+    with pytest.raises(InputError, match=r"CondInst, with controller\.weight, .*--boxes-only"):
         convert.convert(weights, "adelaidet")
     boxes = convert.convert(weights, "adelaidet", boxes_only=True).weights
     expected = convert.convert(small["adelaidet"], "adelaidet").weights
@@ -450,7 +456,7 @@ def test_bad_input_is_one_sentence_and_leaves_no_file(
 
 def test_a_checkpoint_of_this_program_needs_no_conversion(small: dict[str, Weights], tmp_path: Path) -> None:
     checkpoints.save(tmp_path / "own.pt", convert.convert(small["fcos"], "fcos"))
-    with pytest.raises(InputError, match=r"own.pt is a checkpoint of this program already; use it as it is"):
+    with pytest.raises(InputError, match=r"own\.pt is a checkpoint of this program already; use it as it is"):
         convert.main(["--from", "fcos", str(tmp_path / "own.pt"), str(tmp_path / "out.pt")])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,6 @@ import pytest
 import torch
 
 from detection.config import Category
-from detection.data import coco
 from detection.data.coco import CocoDataset
 from detection.errors import InputError
 from tests.detection.data.tiny import SPLIT, annotation, contents, write_annotations, write_set
@@ -101,6 +101,15 @@ def test_a_mask_that_an_annotation_lacks_is_asked_for_by_name(tmp_path: Path) ->
     assert dataset.without_mask == [6]
     with pytest.raises(InputError, match=r"instances_train\.json: annotation 6 has no segmentation"):
         dataset.masks(0)
+
+
+def test_a_set_travels_to_processes_that_are_not_forked(tmp_path: Path) -> None:
+    dataset = CocoDataset(
+        write_set(tmp_path, {1: (10, 10)}, [annotation(5, 1, [1, 1, 5, 5], segmentation=SQUARE)]), SPLIT
+    )
+    other = pickle.loads(pickle.dumps(dataset))
+    assert other.annotations(0).segmentations == [SQUARE]
+    assert torch.equal(other.read(0), dataset.read(0))
 
 
 def test_an_index_beyond_the_images_is_a_defect_of_the_program(tmp_path: Path) -> None:
@@ -279,7 +288,3 @@ def test_real_annotations_are_those_that_cocos_own_tools_read() -> None:
             assert float(found.areas[row]) == pytest.approx(record["area"], rel=1e-6)
             np.testing.assert_array_equal(masks[row], reference.annToMask(record))
     assert total == sum(len(reference.imgToAnns[dataset.images[i].id]) for i in range(0, len(dataset), 7))
-
-
-def test_the_module_says_what_it_offers() -> None:
-    assert {name for name in coco.__all__ if hasattr(coco, name)} == {"Annotations", "CocoDataset", "ImageInfo"}
