@@ -298,7 +298,7 @@ class Step:
         loss = self.loss()
         loss.backward()  # type: ignore[no-untyped-call]
         parts = [p.grad.detach().float().flatten().cpu() for p in self.model.parameters() if p.grad is not None]
-        return float(loss), torch.cat(parts)
+        return loss.item(), torch.cat(parts)
 
 
 def plain_focal_loss(predictions: Predictions, targets: Targets, config: ModelConfig) -> Tensor:

@@ -114,7 +114,7 @@ def test_what_is_converted_detects_what_its_project_defines(
     weights = SOURCES[source].random_weights(depth=depth, channels=64, **extra)
     checkpoint = converted(source, weights, tmp_path, *(["--plain"] if plain else []))
     ids = category_ids(checkpoint)
-    # The first two images have the size that they are resized to. How bytes are resized is said by another test; floats,
+    # The first two images have the size that they are resized to. How bytes are resized another test says; floats,
     # as torchvision resizes, are the same in both.
     paths = images[2:] if source == "torchvision" and depth == 18 else images[:2]
     levels: set[int] = set()
