@@ -25,7 +25,7 @@ from torch import Tensor
 from detection import files
 from detection.config import ModelConfig, from_json, to_json
 from detection.conversions import recognised
-from detection.conversions.naming import refuse_misfits
+from detection.conversions.naming import refuse_misfits, refuse_not_finite
 from detection.errors import InputError
 from detection.fcos import FCOS
 
@@ -34,6 +34,9 @@ FORMAT = "fcos-checkpoint"
 VERSION = 1
 
 KEYS = frozenset({"format", "version", "config", "weights", "training", "source"})
+
+DIRECTORY = 0x10
+"""A zip archive's mark of a directory, of which PyTorch writes none."""
 
 WRAPPERS = ("model", "state_dict")
 """Under which other programs keep the weights beside other things."""
@@ -118,7 +121,7 @@ def build(checkpoint: Checkpoint, *, ema: bool = True) -> FCOS:
     Raises
     ------
     InputError
-        If the weights are not those of the network that the configuration describes.
+        If the weights are not those of the network that the configuration describes, or not finite.
     """
     model = blank(checkpoint.config)
     weights = dict(checkpoint.weights)
@@ -126,6 +129,7 @@ def build(checkpoint: Checkpoint, *, ema: bool = True) -> FCOS:
     if ema and averaged:
         weights.update(averaged)
     refuse_misfits(weights, model.state_dict(), path="the checkpoint", of="the network of its configuration")
+    refuse_not_finite(weights, path="the checkpoint")
     model.load_state_dict(weights)
     return model.eval()
 
@@ -173,9 +177,10 @@ def _unpacked(path: Path, *, name: str, map_location: torch.device | str) -> Any
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path, device=str(map_location))
         if zipfile.is_zipfile(path):
-            # PyTorch does not compare the sums.
+            # PyTorch does not compare the sums, and leaves a tensor unset whose record is marked as a directory.
             with zipfile.ZipFile(path) as archive:
-                damaged = archive.testzip()
+                directories = [entry.filename for entry in archive.infolist() if entry.external_attr & DIRECTORY]
+                damaged = directories[0] if directories else archive.testzip()
             if damaged is not None:
                 raise InputError(f"{name} {path} is damaged at {damaged}; copy or download it again")
         # Training scripts keep their flags beside the weights; that class has nothing to run.

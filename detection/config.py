@@ -11,7 +11,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import tyro
 
@@ -266,10 +267,11 @@ def from_json(kind: type[Config], fields: Mapping[str, Any], *, source: str) -> 
     """
     try:
         values = {name: _typed(name, value) for name, value in fields.items()}
+        _refuse_wrong_kinds(kind, values)
         return kind(**values)
     except InputError as error:
         raise InputError(f"{source}: {error}") from None
-    except (TypeError, ValueError, KeyError) as error:
+    except (TypeError, ValueError, KeyError, OverflowError) as error:
         raise InputError(f"{source} holds no {kind.__name__} of this version ({error}); write it anew") from None
 
 
@@ -289,3 +291,30 @@ def _typed(name: str, value: Any) -> Any:
     if name in ("data", "out", "weights") and value is not None:
         return Path(value)
     return tuple(value) if isinstance(value, list) else value
+
+
+def _refuse_wrong_kinds(kind: type[Config], values: Mapping[str, Any]) -> None:
+    hints = get_type_hints(kind)
+    for name, value in values.items():
+        if name in hints and not _fits(value, hints[name]):
+            choices = get_args(hints[name]) if get_origin(hints[name]) is Literal else ()
+            right = f"{', '.join(choices[:-1])} or {choices[-1]}" if choices else "a value of the right kind"
+            raise InputError(f"{name} is {value!r}; give {right}")
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether ``value`` is what a field's annotation says."""
+    origin, kinds = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return isinstance(value, str) and value in kinds
+    if origin in (Union, UnionType):
+        return any(_fits(value, kind) for kind in kinds)
+    if origin is tuple:
+        if not isinstance(value, tuple):
+            return False
+        if kinds[-1] is Ellipsis:
+            return all(_fits(item, kinds[0]) for item in value)
+        return len(value) == len(kinds) and all(map(_fits, value, kinds))
+    if hint is float:
+        return type(value) in (int, float)
+    return isinstance(value, hint) and (hint is bool or not isinstance(value, bool))

@@ -178,6 +178,17 @@ def test_a_bit_that_fell_over_in_a_weight_is_noticed(tmp_path: Path) -> None:
         checkpoints.load(tmp_path / "c.pt")
 
 
+def test_a_record_that_is_marked_as_a_directory_is_noticed(tmp_path: Path) -> None:
+    # PyTorch would give a tensor of whatever is in memory.
+    checkpoints.save(tmp_path / "c.pt", small())
+    good = (tmp_path / "c.pt").read_bytes()
+    entry = good.rindex(b"PK\x01\x02", 0, good.rindex(b"archive/data/0"))
+    attributes = entry + 38
+    (tmp_path / "c.pt").write_bytes(good[:attributes] + b"\x10" + good[attributes + 1 :])
+    with pytest.raises(InputError, match=r"c.pt is damaged at archive/data/0"):
+        checkpoints.load(tmp_path / "c.pt")
+
+
 # ---- what is no checkpoint
 
 
@@ -237,6 +248,15 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "an unknown field": (
         save(contents(config={**to_json(MODEL), "depth": 50})),
         "holds no ModelConfig of this version",
+    ),
+    "an unknown backbone": (
+        save(contents(config={**to_json(MODEL), "backbone": "resnet99"})),
+        "backbone is 'resnet99'; give resnet18, resnet34, resnet50, resnet101 or efficientnet-lite0",
+    ),
+    "two means": (save(contents(config={**to_json(MODEL), "mean": [1.0, 2.0]})), "mean is (1.0, 2.0); give a value"),
+    "a switch that is a number": (
+        save(contents(config={**to_json(MODEL), "learned_scales": 1})),
+        "learned_scales is 1; give a value of the right kind",
     ),
     "a field out of range": (
         save(contents(config={**to_json(MODEL), "nms_threshold": 2.0})),
