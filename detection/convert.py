@@ -21,7 +21,16 @@ from detection.checkpoints import Checkpoint
 from detection.coco_categories import COCO
 from detection.config import Category, ModelConfig
 from detection.conversions import SOURCES, SourceName, adelaidet, original, recognised, torchvision
-from detection.conversions.naming import configured, listed, numbered, refuse_misfits, renamed, structure, with_scales
+from detection.conversions.naming import (
+    configured,
+    listed,
+    numbered,
+    refuse_misfits,
+    refuse_not_finite,
+    renamed,
+    structure,
+    with_scales,
+)
 from detection.errors import InputError
 from detection.files import check_out
 
@@ -87,9 +96,7 @@ def convert(
     if fields["norm"] != "bn":
         ours = {name: value for name, value in ours.items() if not name.endswith("num_batches_tracked")}
     refuse_misfits(ours, expected, path=path, of=_described(config))
-    broken = [name for name, value in ours.items() if value.is_floating_point() and not value.isfinite().all()]
-    if broken:
-        raise InputError(f"{path} has numbers that are not finite in {listed(broken)}; give weights that can be used")
+    refuse_not_finite(ours, path=path)
     # Contiguous copies: a view would take its whole storage along into the file.
     kept = {
         name: ours[name].detach().to(expected[name].dtype).clone(memory_format=torch.contiguous_format)

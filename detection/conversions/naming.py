@@ -125,6 +125,19 @@ def refuse_misfits(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]
         raise InputError(f"{path} has {listed(unknown)}, which {of} has not; give the weights of such a model")
 
 
+def refuse_not_finite(weights: Mapping[str, Tensor], *, path: object) -> None:
+    """See that no weight is infinite or no number: such a detector finds nothing, and would not say why.
+
+    Raises
+    ------
+    InputError
+        With the first names of such weights.
+    """
+    broken = [name for name, value in weights.items() if value.is_floating_point() and not value.isfinite().all()]
+    if broken:
+        raise InputError(f"{path} has numbers that are not finite in {listed(broken)}; give weights that can be used")
+
+
 def numbered(ids: Iterable[int]) -> tuple[Category, ...]:
     """Categories that have no name but their number."""
     return tuple(Category(number, f"class {number}") for number in ids)

@@ -121,5 +121,6 @@ def _as_it_is(batch: Any) -> Any:
 
 
 def _begin(_: int) -> None:
-    # Ctrl-C reaches all processes of a terminal; the one that trains ends the others, without their tracebacks.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Both reach all processes of a terminal or a job; the one that trains ends the others, without their tracebacks.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

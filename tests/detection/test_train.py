@@ -225,6 +225,7 @@ Start = Callable[..., BaseProcess]
 
 
 def _program(args: Sequence[str]) -> None:
+    os.setpgrp()  # so that signals reach it with its workers, as from a terminal, and not the tests
     sys.exit(command_line.run(lambda: train.main(list(args)), prog="train"))
 
 
@@ -304,11 +305,11 @@ def test_an_interrupted_run_saves_what_it_has_and_ends_as_one_that_was_not(
     data: Path, tmp_path: Path, start: Start, finished: Path, number: int, status: int
 ):
     out = tmp_path / "run"
-    flags = [*SMALL, "--data", data, "--out", out, "--ema", 0.9, "--checkpoint-every", 1000]
+    flags = [*SMALL, "--data", data, "--out", out, "--ema", 0.9, "--checkpoint-every", 1000, "--workers", 1]
     process = start(*flags)
     wait_for(lambda: lines_in(out) >= 1, process)
     assert process.pid is not None
-    os.kill(process.pid, number)
+    os.killpg(process.pid, number)
     process.join()
     assert process.exitcode == status
     training = checkpoints.load(out / "last.pt").training
