@@ -6,6 +6,7 @@ detects here what it detects there. Reading the file executes nothing.
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,6 @@ from detection.coco_categories import COCO
 from detection.config import Category, ModelConfig
 from detection.conversions import SOURCES, SourceName, adelaidet, original, recognised, torchvision
 from detection.conversions.naming import (
-    configured,
     listed,
     numbered,
     refuse_misfits,
@@ -91,7 +91,7 @@ def convert(
     if "head.logits.bias" not in ours:
         raise InputError(f"{path} lacks what here is head.logits.bias; give all weights of a detector")
     fields["categories"] = _categories(source, len(ours["head.logits.bias"]))
-    config = configured(about, fields, **conventions)
+    config = dataclasses.replace(about.config, **fields, **conventions)
     expected = checkpoints.blank(config).state_dict()
     if fields["norm"] != "bn":
         ours = {name: value for name, value in ours.items() if not name.endswith("num_batches_tracked")}

@@ -135,7 +135,7 @@ def main(args: Sequence[str] | None = None) -> int:
     else:
         files.write_json(config.out, found)
     print(
-        f"{PROG}: {sum(map(len, found)):,} objects in {len(found):,} images, {seconds / len(found):.3f} s per image "
+        f"{PROG}: objects: {sum(map(len, found)):,}, images: {len(found):,}, {seconds / len(found):.3f} s per image "
         f"({device}, {config.precision})",
         file=sys.stderr,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -16,9 +15,6 @@ from detection.errors import InputError
 
 SHOWN = 3
 """Names that an error lists."""
-
-FREE = ("backbone", "norm", "fpn_channels", "head_convs", "head_norm", "learned_scales", "categories")
-"""What the weights themselves say, whatever project they are from."""
 
 MEMBER = r"(weight|bias|running_mean|running_var|num_batches_tracked)"
 """Tensors of a convolution or a normalisation, as part of a pattern."""
@@ -39,7 +35,7 @@ class Source(NamedTuple):
     ignored: tuple[str, ...]
     """Patterns of whole names that no detection depends on."""
     config: ModelConfig
-    """Its conventions; the fields of `FREE` and the categories are set by the weights."""
+    """Its conventions; what `structure` finds, and the categories, are set by the weights."""
 
 
 def renamed(weights: Mapping[str, Tensor], source: Source, *, path: object) -> dict[str, Tensor]:
@@ -147,11 +143,6 @@ def listed(names: Sequence[str]) -> str:
     """The first of ``names``, and how many more there are."""
     shown = ", ".join(names[:SHOWN])
     return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"
-
-
-def configured(source: Source, fields: Mapping[str, Any], **conventions: Any) -> ModelConfig:
-    """The conventions of ``source``, some of them replaced, for a network with these ``fields``."""
-    return dataclasses.replace(source.config, **{**fields, **conventions})
 
 
 def _translated(name: str, patterns: Sequence[tuple[str, str]]) -> str | None:

@@ -29,7 +29,7 @@ from detection.training.step import uses_batch_statistics
 GIB = 2**30
 
 HEADROOM = 0.95
-"""Share of the limit that trial updates may fill: a long run may leave some more gaps in its memory than a short one."""
+"""Share of the limit that trial updates may fill: a long run may leave more gaps in its memory than a short one."""
 
 OUT_OF_MEMORY, BAD_INPUT = 77, 2
 """Exit statuses of a trial."""

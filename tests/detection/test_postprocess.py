@@ -191,3 +191,22 @@ def test_boxes_that_name_their_last_pixel_come_out_one_pixel_larger_but_not_beyo
         [0, 0, 5.5, 5.5],
         [25, 25, 50, 50],
     ]
+
+
+def test_boxes_that_are_cut_last_suppress_as_they_are_and_vanish_outside_of_the_image():
+    # At (4, 4) and (36, 4) of the finest level: the second box hangs out so far that only whole boxes overlap little.
+    config = dataclasses.replace(SMALL, score_threshold=0.4, nms_threshold=0.5, normalise_distances=False)
+    logits = torch.full((1, N_LOCATIONS, 4), -9.0)
+    distances = torch.zeros(1, N_LOCATIONS, 4)
+    logits[0, 0, 0], distances[0, 0] = 3.0, torch.tensor([4.0, 4, 6, 6])  # 0, 0, 10, 10
+    logits[0, 1, 0], distances[0, 1] = 2.0, torch.tensor([42.0, 4, -2, 6])  # -30, 0, 10, 10: an IoU of .25, 1 when cut
+    logits[0, 9, 1], distances[0, 9] = 1.0, torch.tensor([-4.0, 4, 20, 4])  # 80, 0, 96, 8: outside
+    predictions = Predictions(logits, distances, torch.full((1, N_LOCATIONS), 9.0), GRID)
+    sizes = torch.tensor([[64, 80]])
+    boxes = {}
+    for when in ("first", "last"):
+        own = dataclasses.replace(config, cut_boxes=when)
+        found = detect(predictions, sizes=sizes, config=own, image_size=SIZE)[0]
+        boxes[when] = to_original(found, size=(64, 80), original=(64, 80), config=own).boxes.tolist()
+    assert boxes["first"] == [[0, 0, 10, 10], [80, 0, 80, 8]]
+    assert boxes["last"] == [[0, 0, 10, 10], [0, 0, 10, 10]]

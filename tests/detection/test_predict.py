@@ -95,7 +95,7 @@ def test_without_a_file_it_is_printed_alone_on_stdout(
     assert predict.main([str(images[0]), "--checkpoint", str(checkpoint), "--device", "cpu"]) == 0
     out, err = capsys.readouterr()
     assert json.loads(out) == expected
-    assert err.startswith(f"predict: {len(expected[0])} objects in 1 images, ")
+    assert err.startswith(f"predict: objects: {len(expected[0])}, images: 1, ")
 
 
 def test_a_score_that_is_asked_for_leaves_out_the_lower_ones(
