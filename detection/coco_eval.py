@@ -217,7 +217,8 @@ def _mean(values: NDArray[np.float64]) -> float | None:
 def _pycocotools(truth: GroundTruth, found: Found) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     coco, cocoeval, mask = _module("pycocotools")
     x, y, width, height = _columns(found)
-    areas = width * height if truth.iou_type == "bbox" else mask.area(list(found.masks or ()))
+    # One by one, since pycocotools refuses more than 255 at once beside NumPy 2.
+    areas = width * height if truth.iou_type == "bbox" else [mask.area(one) for one in found.masks or ()]
     detections: list[dict[str, Any]] = [
         {
             "id": at + 1,

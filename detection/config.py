@@ -24,6 +24,7 @@ STRIDES = (8, 16, 32, 64, 128)
 Backbone = Literal["resnet18", "resnet34", "resnet50", "resnet101", "efficientnet-lite0"]
 Norm = Literal["frozen_bn", "bn", "gn", "syncbn"]
 Precision = Literal["fp32", "bf16", "fp16"]
+Masks = Literal["none", "condinst", "polar"]
 
 
 @dataclass(frozen=True)
@@ -60,12 +61,15 @@ class ModelConfig:
     """Distances are relu(scale x) in strides (the improved FCOS); otherwise exp(scale x) in pixels (the plain one)."""
     learned_scales: bool = True
     """Each level multiplies the regressed x by a number of its own."""
-    quality: Literal["centerness", "iou"] = "centerness"
-    """What else a location says of its box: how central it is in it, or the IoU that the box will have."""
+    quality: Literal["centerness", "iou", "polar_centerness"] = "centerness"
+    """What else a location says: how central it is in its box, the IoU that the box will have, or how alike the rays
+    to the outline of its mask are (PolarMask)."""
     quality_on_box_tower: bool = True
     """The quality is read from the tower of the boxes, not from that of the classes."""
     center_sampling: float = 1.5
-    """Only locations within so many strides of a box's centre are positive; 0: all locations inside the box."""
+    """Only locations within so many strides of an object's centre are positive; 0: all locations inside the box."""
+    centers: Literal["box", "mask"] = "box"
+    """The centre of an object: that of its box, or the mean of its mask's pixels."""
     size_ranges: tuple[float, float, float, float] = (64.0, 128.0, 256.0, 512.0)
     """Where one level's share of the box sizes (largest of the four distances, pixels) ends and the next begins."""
     locations: Literal["half_stride", "grid"] = "half_stride"
@@ -77,6 +81,22 @@ class ModelConfig:
     """Added to intersection and union in the loss, in squared units of the distances; the original has 1."""
     focal_alpha: float = 0.25
     focal_gamma: float = 2.0
+
+    masks: Masks = "none"
+    """How masks are said: not at all; by convolutions that each object brings along, over features that all share
+    (condinst); or by the lengths of rays to the outline (polar)."""
+    mask_channels: int = 128
+    """Of the branch that makes the shared features (condinst), or of the tower that the rays are read from (polar)."""
+    mask_convs: int = 4
+    """Convolutions in that branch or tower."""
+    mask_norm: Literal["bn", "syncbn", "gn"] = "bn"
+    """Normalisation in the branch (condinst); the tower of rays has that of the head's towers."""
+    mask_positives: int = 250
+    """Locations of an image whose masks are learned from, at most (condinst); the original has 500 for two images."""
+    mask_rays: int = 36
+    """Rays around a location (polar)."""
+    mask_part: Literal["largest", "all"] = "largest"
+    """Of an object in several parts, rays go to the outline of the largest, or to the farthest of all (polar)."""
 
     score_threshold: float = 0.05
     """What a candidate's probability must exceed."""
@@ -116,6 +136,13 @@ class ModelConfig:
             _in(self, name, 0, math.inf)
         for name in ("fpn_channels", "head_convs", "candidates", "max_detections", "short_side", "max_side", "pad_to"):
             _in(self, name, 1, 1_000_000)
+        for name in ("mask_channels", "mask_convs", "mask_positives"):
+            _in(self, name, 1, 1_000_000)
+        _in(self, "mask_rays", 3, 360)
+        if self.quality == "polar_centerness" and self.masks != "polar":
+            raise InputError(f"quality is polar_centerness, but masks is {self.masks}; give masks polar, or centerness")
+        if self.centers == "mask" and self.masks == "none":
+            raise InputError("centers is mask, but masks is none; give masks condinst or polar, or centers box")
         for name in ("focal_alpha", "nms_threshold", "score_threshold"):
             _in(self, name, 0, 1)
         if list(self.size_ranges) != sorted(set(self.size_ranges)) or self.size_ranges[0] <= 0:

@@ -23,7 +23,6 @@ from detection.coco_categories import COCO
 from detection.config import Category, ModelConfig
 from detection.conversions import SOURCES, SourceName, adelaidet, original, recognised, torchvision
 from detection.conversions.naming import (
-    listed,
     numbered,
     refuse_misfits,
     refuse_not_finite,
@@ -33,6 +32,7 @@ from detection.conversions.naming import (
 )
 from detection.errors import InputError
 from detection.files import check_out
+from detection.masks import condinst
 
 PROG = "convert"
 DESCRIPTION = "Make a checkpoint of this program from one of another project's FCOS."
@@ -93,8 +93,8 @@ def convert(
     fields["categories"] = _categories(source, len(ours["head.logits.bias"]))
     config = dataclasses.replace(about.config, **fields, **conventions)
     expected = checkpoints.blank(config).state_dict()
-    if fields["norm"] != "bn":
-        ours = {name: value for name, value in ours.items() if not name.endswith("num_batches_tracked")}
+    counts = {name for name in ours if name.endswith("num_batches_tracked")}
+    ours = {name: value for name, value in ours.items() if name in expected or name not in counts}
     refuse_misfits(ours, expected, path=path, of=_described(config))
     refuse_not_finite(ours, path=path)
     # Contiguous copies: a view would take its whole storage along into the file.
@@ -133,12 +133,12 @@ def main(args: Sequence[str] | None = None) -> int:
 def _adelaidet(
     weights: Mapping[str, Tensor], *, boxes_only: bool, path: object
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Weights without those of masks, and the conventions that a file of an older version carries itself."""
-    masks = [name for name in weights if adelaidet.is_of_masks(name)]
-    if masks and not boxes_only:
+    """The weights, without those of masks if not asked for, and the conventions that the file carries itself."""
+    sizes = weights.get(adelaidet.SIZES)
+    if not boxes_only and sizes is not None and sizes.flatten().tolist() != list(condinst.SIZES):
         raise InputError(
-            f"{path} is a CondInst, with {listed(masks)}, but masks cannot be converted yet; give --boxes-only to "
-            "convert its boxes"
+            f"{path} has {adelaidet.SIZES} {sizes.flatten().tolist()}, but here they are {list(condinst.SIZES)}; give "
+            "--boxes-only to convert its boxes"
         )
     conventions: dict[str, Any] = {}
     for name, field in ((adelaidet.MEAN, "mean"), (adelaidet.STD, "std")):
@@ -146,7 +146,8 @@ def _adelaidet(
             if weights[name].numel() != 3:
                 raise InputError(f"{path} has {name} of {weights[name].numel()} numbers; there must be 3")
             conventions[field] = tuple(weights[name].flatten().tolist())
-    return {name: value for name, value in weights.items() if not adelaidet.is_of_masks(name)}, conventions
+    kept = {name: value for name, value in weights.items() if not (boxes_only and adelaidet.is_of_masks(name))}
+    return kept, conventions
 
 
 def _categories(source: SourceName, n_logits: int) -> tuple[Category, ...]:
@@ -156,7 +157,8 @@ def _categories(source: SourceName, n_logits: int) -> tuple[Category, ...]:
 
 
 def _described(config: ModelConfig) -> str:
-    return f"an FCOS with {config.backbone} ({config.norm}) and {len(config.categories)} classes"
+    kind = "an FCOS" if config.masks == "none" else "a CondInst"
+    return f"{kind} with {config.backbone} ({config.norm}) and {len(config.categories)} classes"
 
 
 if __name__ == "__main__":

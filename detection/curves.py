@@ -39,6 +39,8 @@ def check() -> None:
 def write(directory: Path, evaluation: Evaluation) -> None:
     """Write ``precision_recall.csv``, of all classes together and of each one, and ``precision_recall.svg``.
 
+    Those of masks are ``mask_precision_recall``.
+
     Raises
     ------
     InputError
@@ -47,9 +49,10 @@ def write(directory: Path, evaluation: Evaluation) -> None:
     matplotlib = _matplotlib()
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        with files.replacing(directory / "precision_recall.csv") as stream:
+        name = "precision_recall" if evaluation.iou_type == "bbox" else "mask_precision_recall"
+        with files.replacing(directory / f"{name}.csv") as stream:
             stream.write(_table(evaluation).encode())
-        with files.replacing(directory / "precision_recall.svg") as stream:
+        with files.replacing(directory / f"{name}.svg") as stream:
             stream.write(_picture(evaluation, matplotlib))
     except OSError as error:
         raise InputError(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from detection import postprocess
+from detection import masks, postprocess
 from detection.config import ModelConfig, Precision
 from detection.data.batch import Batch
 from detection.data.transforms import padded_size, resize, resized_size
@@ -16,6 +16,7 @@ from detection.fcos import FCOS, Predictions
 from detection.folding import fold as folded
 from detection.packing import pack
 from detection.postprocess import Detections
+from detection.targets import locations
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -87,18 +88,31 @@ class Detector:
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
         pixels = self.model.normalised(images.to(self.device), sizes.to(self.device))
         pixels = pixels.to(DTYPES[self.precision], memory_format=layout)
-        return self.model.head(self.model.fpn(self.model.backbone(pixels)))
+        return self.model.said(pixels)
 
     @torch.inference_mode()
     def _detect(self, images: Tensor, sizes: Tensor, originals: Tensor) -> list[Detections]:
         height, width = images.shape[-2:]
-        found = postprocess.detect(
-            self.predict(images, sizes), sizes=sizes.to(self.device), config=self.config, image_size=(height, width)
-        )
-        return [
-            postprocess.to_original(one, size=size, original=original, config=self.config)
-            for one, size, original in zip(found, sizes.tolist(), originals.tolist(), strict=True)
-        ]
+        config, predictions = self.config, self.predict(images, sizes)
+        found = postprocess.detect(predictions, sizes=sizes.to(self.device), config=config, image_size=(height, width))
+        where = locations(predictions.grid, config=config, image_size=(height, width), device=self.device)
+        detections = []
+        for image, (one, size, original) in enumerate(zip(found, sizes.tolist(), originals.tolist(), strict=True)):
+            one = postprocess.to_original(one, size=size, original=original, config=config)
+            if predictions.masks is not None:
+                assert one.places is not None
+                said = masks.decode(
+                    predictions.masks,
+                    image,
+                    one.places,
+                    where,
+                    size=tuple(size),
+                    original=tuple(original),
+                    config=config,
+                )
+                one = one._replace(masks=said)
+            detections.append(one)
+        return detections
 
 
 def _lowered(model: FCOS, dtype: torch.dtype) -> FCOS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Protocol
@@ -16,7 +16,7 @@ import tyro
 from tqdm import tqdm
 
 from detection import checkpoints, coco_eval, command_line, curves, drawing, files
-from detection.coco_eval import NUMBERS, ClassResult, Evaluation, Evaluator, Found
+from detection.coco_eval import NUMBERS, Evaluation, Evaluator, Found, GroundTruth, IouType
 from detection.config import Category, ModelConfig
 from detection.data.coco import CocoDataset
 from detection.data.loading import Batch, eval_batches
@@ -58,6 +58,8 @@ class EvaluateConfig:
     """A directory for images with what is annotated, and beside it with what was found."""
     draw_images: int = 20
     """How many to draw, the first ones in the order of their ids."""
+    masks: bool = True
+    """Measure masks too, where the detector finds them; without, data need not have any."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
@@ -93,8 +95,10 @@ def evaluate(
     batch_size: int = 1,
     workers: int = 0,
     progress: bool = False,
-) -> Evaluation:
-    """What COCO's measures say of ``detector`` on all images of ``dataset``.
+    masks: bool = True,
+) -> dict[IouType, Evaluation]:
+    """What COCO's measures say of ``detector`` on all images of ``dataset``: of its boxes ("bbox") and, unless
+    ``masks`` is off or it finds none, of its masks ("segm").
 
     Categories are matched by their ids: what the detector finds of others than the set's is not counted, and those of
     the set that it does not know are never found.
@@ -102,12 +106,19 @@ def evaluate(
     Raises
     ------
     InputError
-        If the evaluator is not installed, no category is known to both, or an image cannot be read.
+        If the evaluator is not installed, no category is known to both, an image cannot be read, or an annotation has
+        no mask to measure with.
     """
     coco_eval.check(evaluator)
-    truth = coco_eval.ground_truth(dataset.annotation_file)
+    truths = ground_truths(dataset, detector.config, masks=masks)
     found = find(detector, dataset, batch_size=batch_size, workers=workers, progress=progress).found
-    return coco_eval.score(truth, found, evaluator=evaluator)
+    return {truth.iou_type: coco_eval.score(truth, found, evaluator=evaluator) for truth in truths}
+
+
+def ground_truths(dataset: CocoDataset, config: ModelConfig, *, masks: bool = True) -> list[GroundTruth]:
+    """What is to be found by a detector of ``config``: boxes and, if it finds them and ``masks`` is on, masks."""
+    kinds: list[IouType] = ["bbox"] if config.masks == "none" or not masks else ["bbox", "segm"]
+    return [coco_eval.ground_truth(dataset.annotation_file, iou_type=kind) for kind in kinds]
 
 
 def find(detector: Finder, dataset: CocoDataset, *, batch_size: int, workers: int, progress: bool = False) -> Timed:
@@ -115,6 +126,7 @@ def find(detector: Finder, dataset: CocoDataset, *, batch_size: int, workers: in
     labels_here = coco_eval.label_map(detector.config.categories, dataset.categories)
     index_of = {image.id: index for index, image in enumerate(dataset.images)}
     parts: list[Found] = []
+    segmentations: list[dict[str, Any]] | None = None if detector.config.masks == "none" else []
     start = time.perf_counter()
     batches = eval_batches(dataset, model=detector.config, batch_size=batch_size, workers=workers)
     with tqdm(total=len(dataset), desc="images", unit="image", leave=False, disable=None if progress else True) as bar:
@@ -130,10 +142,12 @@ def find(detector: Finder, dataset: CocoDataset, *, batch_size: int, workers: in
                 known = labels >= 0
                 images = np.full(int(known.sum()), index_of[image_id])
                 parts.append(Found(images, labels[known], boxes[known].astype(float), scores[known].astype(float)))
+                if segmentations is not None and detections.masks is not None:
+                    segmentations += [detections.masks[at] for at in np.flatnonzero(known)]
             bar.update(len(batch.image_ids))
     seconds = time.perf_counter() - start
     images, labels, boxes, scores = (np.concatenate(column) for column in list(zip(*parts, strict=True))[:4])
-    return Timed(Found(images, labels, boxes, scores), seconds)
+    return Timed(Found(images, labels, boxes, scores, segmentations), seconds)
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -152,24 +166,25 @@ def main(args: Sequence[str] | None = None) -> int:
     coco_eval.label_map(checkpoint.config.categories, dataset.categories)
     for line in _differences(checkpoint.config.categories, dataset.categories):
         print(f"{PROG}: {line}", file=sys.stderr)
-    truth = coco_eval.ground_truth(dataset.annotation_file)
+    truths = ground_truths(dataset, checkpoint.config, masks=config.masks)
     model = checkpoints.build(checkpoint, ema=config.weights == "ema")
 
     detector = Detector(model, device=device, precision=config.precision)
     found, seconds = find(detector, dataset, batch_size=config.batch_size, workers=config.workers, progress=True)
-    evaluation = coco_eval.score(truth, found, evaluator=config.evaluator)
+    measured = {truth.iou_type: coco_eval.score(truth, found, evaluator=config.evaluator) for truth in truths}
 
     if config.draw is not None:
         draw(config.draw, dataset, found, count=config.draw_images)
     if config.curves is not None:
-        curves.write(config.curves, evaluation)
+        for evaluation in measured.values():
+            curves.write(config.curves, evaluation)
     if config.out is not None:
-        files.write_json(config.out, _result(config, evaluation, seconds=seconds, device=device))
-    print(table(evaluation))
+        files.write_json(config.out, _result(config, measured, seconds=seconds, device=device))
+    print(table(measured))
     print()
-    print(class_table(evaluation))
+    print(class_table(measured))
     print(
-        f"\n{evaluation.images:,} images in {seconds:.1f} s, {evaluation.images / seconds:.2f} images/s "
+        f"\n{len(dataset):,} images in {seconds:.1f} s, {len(dataset) / seconds:.2f} images/s "
         f"({device}, {config.precision}, batches of {config.batch_size})"
     )
     return 0
@@ -184,6 +199,7 @@ def draw(directory: Path, dataset: CocoDataset, found: Found, *, count: int) -> 
             torch.from_numpy(found.boxes[here]).float(),
             torch.from_numpy(found.scores[here]).float(),
             torch.from_numpy(found.labels[here]),
+            masks=None if found.masks is None else [found.masks[at] for at in np.flatnonzero(here).tolist()],
         )
         pixels = dataset.read(index)
         both = [
@@ -194,33 +210,35 @@ def draw(directory: Path, dataset: CocoDataset, found: Found, *, count: int) -> 
             drawing.grid(both, columns=2).save(stream, format="PNG")
 
 
-def table(evaluation: Evaluation) -> str:
+KINDS: dict[IouType, str] = {"bbox": "boxes", "segm": "masks"}
+"""What overlaps are those of."""
+
+
+def table(measured: Mapping[IouType, Evaluation]) -> str:
     """The 12 numbers under their names, as in a table of baselines: .387, or - where nothing is to be found."""
-    cells = [_short(evaluation.numbers[name]) for name in NUMBERS]
-    widths = [max(len(name), len(cell)) for name, cell in zip(NUMBERS, cells, strict=True)]
+    lines = [list(NUMBERS), *([_short(one.numbers[name]) for name in NUMBERS] for one in measured.values())]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    labels = ["", *(KINDS[kind] for kind in measured)]
     return "\n".join(
-        "  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)) for row in (NUMBERS, cells)
+        f"{label:<6}" + "  ".join(text.rjust(width) for text, width in zip(line, widths, strict=True))
+        for label, line in zip(labels, lines, strict=True)
     )
 
 
-def class_table(evaluation: Evaluation) -> str:
+def class_table(measured: Mapping[IouType, Evaluation]) -> str:
     """AP and AP50 of every category that the set has objects of, with their number."""
-    results = [result for result in evaluation.per_class if result.ap is not None]
-    missing = len(evaluation.per_class) - len(results)
-    width = max((len(result.category.name) for result in results), default=0)
-    lines = [_class_row("category", "objects", "AP", "AP50", width)] if results else []
-    lines += [_class_row(*_cells(result), width) for result in results]
-    if missing:
-        lines.append(f"{missing} of {len(evaluation.per_class)} categories have no objects here.")
+    every = list(zip(*(one.per_class for one in measured.values()), strict=True))
+    rows = [results for results in every if results[0].ap is not None]
+    width = max([8, *(len(results[0].category.name) for results in rows)])
+    heads = [f"{name}{'' if kind == 'bbox' else ' ' + KINDS[kind]}" for kind in measured for name in ("AP", "AP50")]
+    lines = ["  ".join(["category".ljust(width), " objects", *(f"{head:>5}" for head in heads)])] if rows else []
+    for results in rows:
+        cells = [_short(value) for result in results for value in (result.ap, result.ap50)]
+        numbers = [cell.rjust(max(5, len(head))) for cell, head in zip(cells, heads, strict=True)]
+        lines.append("  ".join([results[0].category.name.ljust(width), f"{results[0].objects:>8,}", *numbers]))
+    if missing := len(every) - len(rows):
+        lines.append(f"{missing} of {len(every)} categories have no objects here.")
     return "\n".join(lines)
-
-
-def _cells(result: ClassResult) -> tuple[str, str, str, str]:
-    return result.category.name, f"{result.objects:,}", _short(result.ap), _short(result.ap50)
-
-
-def _class_row(name: str, objects: str, ap: str, ap50: str, width: int) -> str:
-    return f"{name.ljust(max(width, 8))}  {objects:>8}  {ap:>5}  {ap50:>5}"
 
 
 def _short(value: float | None) -> str:
@@ -228,11 +246,19 @@ def _short(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}".removeprefix("0")
 
 
-def _result(config: EvaluateConfig, evaluation: Evaluation, *, seconds: float, device: torch.device) -> dict[str, Any]:
+def _result(
+    config: EvaluateConfig, measured: Mapping[IouType, Evaluation], *, seconds: float, device: torch.device
+) -> dict[str, Any]:
+    images = measured["bbox"].images
+    of_masks = {}
+    if "segm" in measured:
+        said = measured["segm"].to_json()
+        of_masks = {"segm": said["segm"], "per_class_segm": said["per_class"]}
     return {
-        **evaluation.to_json(),
+        **measured["bbox"].to_json(),
+        **of_masks,
         "seconds": seconds,
-        "images_per_s": evaluation.images / seconds,
+        "images_per_s": images / seconds,
         "checkpoint": str(config.checkpoint),
         "data": str(config.data),
         "split": config.split,

@@ -7,15 +7,16 @@ and how good that box is. There are no anchors.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from detection import backbones
+from detection import backbones, masks
 from detection.config import STRIDES, ModelConfig
 from detection.fpn import FPN
-from detection.norm import group_count
+from detection.masks.codes import MaskCodes
+from detection.towers import begin_small, rows, tower
 
 
 class Predictions(NamedTuple):
@@ -29,6 +30,8 @@ class Predictions(NamedTuple):
     """float [B, L]: the logit of the centerness or of the IoU."""
     grid: tuple[tuple[int, int], ...]
     """Height and width of the five levels; L is the sum of their products."""
+    masks: MaskCodes | None = None
+    """What they say of masks, where the detector does."""
 
 
 class FCOS(nn.Module):
@@ -51,6 +54,7 @@ class FCOS(nn.Module):
             normalise_distances=config.normalise_distances,
             quality_on_box_tower=config.quality_on_box_tower,
         )
+        self.masks = masks.build(config)
         # Buffers that follow the module from device to device, but belong to the configuration and not to the weights.
         self.register_buffer("mean", torch.tensor(config.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(config.std).view(1, 3, 1, 1), persistent=False)
@@ -65,7 +69,15 @@ class FCOS(nn.Module):
         sizes : int64 [B, 2]
             Height and width of each image without the padding.
         """
-        return self.head(self.fpn(self.backbone(self.normalised(images, sizes))))
+        return self.said(self.normalised(images, sizes))
+
+    def said(self, pixels: Tensor) -> Predictions:
+        """What the locations say of `normalised` images [B, 3, H, W]."""
+        features = self.fpn(self.backbone(pixels))
+        predictions, box_features = self.head(features)
+        if self.masks is None:
+            return predictions
+        return predictions._replace(masks=self.masks(features, box_features))
 
     def normalised(self, images: Tensor, sizes: Tensor) -> Tensor:
         """Images as the backbone takes them: float32, in its order of channels, zero in the padding."""
@@ -86,7 +98,7 @@ class Head(nn.Module):
         in_channels: int,
         n_classes: int,
         n_convs: int,
-        norm: str,
+        norm: Literal["gn", "none"],
         learned_scales: bool,
         normalise_distances: bool,
         quality_on_box_tower: bool,
@@ -94,49 +106,33 @@ class Head(nn.Module):
         super().__init__()
         self.normalise_distances = normalise_distances
         self.quality_on_box_tower = quality_on_box_tower
-        self.cls_tower = _tower(in_channels, n_convs, norm)
-        self.box_tower = _tower(in_channels, n_convs, norm)
+        self.cls_tower = tower(in_channels, convs=n_convs, norm=norm)
+        self.box_tower = tower(in_channels, convs=n_convs, norm=norm)
         self.logits = nn.Conv2d(in_channels, n_classes, 3, padding=1)
         self.distances = nn.Conv2d(in_channels, 4, 3, padding=1)
         self.quality = nn.Conv2d(in_channels, 1, 3, padding=1)
         self.scales = nn.Parameter(torch.ones(len(STRIDES))) if learned_scales else None
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.normal_(module.weight, std=0.01)
-                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+        begin_small(self)
         # All classes begin with probability .01: the many negatives would drown the rest otherwise (RetinaNet, 4.1).
         nn.init.constant_(self.logits.bias, -math.log(99))  # type: ignore[arg-type]
 
-    def forward(self, features: tuple[Tensor, ...]) -> Predictions:
-        """Predictions from P3 to P7, float [B, channels, h, w] each."""
-        logits, distances, quality = [], [], []
+    def forward(self, features: tuple[Tensor, ...]) -> tuple[Predictions, list[Tensor]]:
+        """Predictions from P3 to P7, float [B, channels, h, w] each, and what the tower of the boxes made of these."""
+        logits, distances, quality, box_features = [], [], [], []
         for level, feature in enumerate(features):
             classes, boxes = self.cls_tower(feature), self.box_tower(feature)
+            box_features.append(boxes)
             # float32, because the exponential of a coarse number is coarser still.
             x = self.distances(boxes).float()
             if self.scales is not None:
                 x = x * self.scales[level]
-            logits.append(_rows(self.logits(classes)))
-            distances.append(_rows(x.relu() if self.normalise_distances else x.exp()))
-            quality.append(_rows(self.quality(boxes if self.quality_on_box_tower else classes)))
-        return Predictions(
+            logits.append(rows(self.logits(classes)))
+            distances.append(rows(x.relu() if self.normalise_distances else x.exp()))
+            quality.append(rows(self.quality(boxes if self.quality_on_box_tower else classes)))
+        predictions = Predictions(
             torch.cat(logits, dim=1),
             torch.cat(distances, dim=1),
             torch.cat(quality, dim=1)[..., 0],
             tuple((int(feature.shape[-2]), int(feature.shape[-1])) for feature in features),
         )
-
-
-def _tower(channels: int, n_convs: int, norm: str) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for _ in range(n_convs):
-        layers.append(nn.Conv2d(channels, channels, 3, padding=1))
-        if norm == "gn":
-            layers.append(nn.GroupNorm(group_count(channels), channels))
-        layers.append(nn.ReLU(inplace=True))
-    return nn.Sequential(*layers)
-
-
-def _rows(maps: Tensor) -> Tensor:
-    """Maps [B, channels, h, w] as a row for every location: [B, h w, channels]."""
-    return maps.flatten(2).transpose(1, 2)
+        return predictions, box_features

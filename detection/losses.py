@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from detection import masks
 from detection.config import ModelConfig
 from detection.targets import BACKGROUND, Targets
 
@@ -26,7 +27,9 @@ class Normalisers(NamedTuple):
     positives: Tensor
     """The number of positive locations, at least 1."""
     centerness: Tensor
-    """The sum of their centerness, above 0."""
+    """The sum of their centerness (of the box or of the rays, see ``quality``), above 0."""
+    masks: Tensor
+    """What the losses of masks are divided by, above 0."""
 
 
 def sigmoid_focal_loss(logits: Tensor, labels: Tensor, *, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
@@ -113,27 +116,38 @@ def centerness(distances: Tensor) -> Tensor:
     return ratio.sqrt()
 
 
-def normalisers(targets: Sequence[Targets]) -> Normalisers:
+def centrality(targets: Targets, *, config: ModelConfig) -> Tensor:
+    """The centerness of the positive locations of a part of a batch, of their boxes or of their rays: [P]."""
+    if config.quality == "polar_centerness":
+        assert isinstance(targets.masks, masks.polar.Targets)
+        return masks.polar.polar_centerness(targets.masks.lengths)
+    return centerness(targets.distances[targets.labels != BACKGROUND])
+
+
+def normalisers(targets: Sequence[Targets], *, config: ModelConfig) -> Normalisers:
     """The sums over all parts of a batch, not yet limited from below: see `limited`."""
-    positives = [part.distances[part.labels != BACKGROUND] for part in targets]
+    central = [centrality(part, config=config) for part in targets]
+    nothing = targets[0].distances.new_zeros(())
     return Normalisers(
-        positives=torch.stack([part.new_tensor(float(len(part))) for part in positives]).sum(),
-        centerness=torch.stack([centerness(part).sum() for part in positives]).sum(),
+        positives=torch.stack([part.new_tensor(float(len(part))) for part in central]).sum(),
+        centerness=torch.stack([part.sum() for part in central]).sum(),
+        masks=torch.stack([nothing if part.masks is None else masks.weight(part.masks) for part in targets]).sum(),
     )
 
 
 def limited(sums: Normalisers) -> Normalisers:
     """Sums as divisors: batches with next to no positive location divide by 1 instead."""
-    return Normalisers(sums.positives.clamp(min=1), sums.centerness.clamp(min=1e-6))
+    least = 1e-6
+    return Normalisers(sums.positives.clamp(min=1), sums.centerness.clamp(min=least), sums.masks.clamp(min=least))
 
 
 def losses(
     predictions: Predictions, targets: Targets, normalised_by: Normalisers, *, config: ModelConfig
 ) -> dict[str, Tensor]:
-    """The parts of the loss, "class", "box" and "quality"; their sum is what is learned from.
+    """The parts of the loss, "class", "box", "quality" and, where there are masks, "mask"; their sum is learned from.
 
-    Where the quality is centerness, boxes count in proportion to that of their location; where it is the IoU they count
-    alike.
+    Where the quality is a centerness, boxes count in proportion to that of their location; where it is the IoU they
+    count alike.
 
     Parameters
     ----------
@@ -147,13 +161,13 @@ def losses(
         target = targets.distances[positive]
         iou, giou = overlap(distances, target, smoothing=config.iou_smoothing)
         box = iou_loss(iou, giou, kind=config.box_loss)
-        if config.quality == "centerness":
-            wanted = centerness(target)
-            box = (box * wanted).sum() / normalised_by.centerness
-        else:
+        if config.quality == "iou":
             wanted = iou.detach().clamp(0, 1)
             box = box.sum() / normalised_by.positives
-        return {
+        else:
+            wanted = centrality(targets, config=config)
+            box = (box * wanted).sum() / normalised_by.centerness
+        parts = {
             "class": sigmoid_focal_loss(
                 predictions.logits.flatten(0, 1),
                 targets.labels.flatten(),
@@ -165,6 +179,10 @@ def losses(
             "quality": functional.binary_cross_entropy_with_logits(quality, wanted, reduction="sum")
             / normalised_by.positives,
         }
+        if targets.masks is not None:
+            assert predictions.masks is not None
+            parts["mask"] = masks.loss(predictions.masks, targets.masks, positive) / normalised_by.masks
+        return parts
 
 
 def _area(distances: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,6 +30,10 @@ class Detections(NamedTuple):
     """float32 [n], from 0 to 1."""
     labels: Tensor
     """int64 [n]: index of the category in the order of ids."""
+    places: Tensor | None = None
+    """int64 [n]: index of the location that says so, where that is known."""
+    masks: list[dict[str, Any]] | None = None
+    """COCO's compressed run lengths, n of them, where the detector finds masks."""
 
 
 class Candidates(NamedTuple):
@@ -65,9 +69,9 @@ def detect(
     """
     found = candidates(predictions, sizes=sizes, config=config, image_size=image_size)
     counts = torch.bincount(found.images, minlength=len(sizes)).tolist()
-    parts = zip(*(torch.split(column, counts) for column in (found.boxes, found.scores, found.labels)), strict=True)
+    columns = (found.boxes, found.scores, found.labels, found.places)
     detections = []
-    for corners, scores, labels in parts:
+    for corners, scores, labels, places in zip(*(torch.split(column, counts) for column in columns), strict=True):
         kept = nms.suppress(
             corners,
             scores,
@@ -76,7 +80,7 @@ def detect(
             inclusive=config.inclusive_boxes,
             limit=config.max_detections,
         )
-        detections.append(Detections(corners[kept], scores[kept], labels[kept]))
+        detections.append(Detections(corners[kept], scores[kept], labels[kept], places[kept]))
     return detections
 
 
@@ -134,7 +138,8 @@ def to_original(
     if config.cut_boxes == "first":
         return detections._replace(boxes=corners)
     there = (corners[:, 2:] > corners[:, :2]).all(dim=1)
-    return Detections(corners[there], detections.scores[there], detections.labels[there])
+    places = None if detections.places is None else detections.places[there]
+    return Detections(corners[there], detections.scores[there], detections.labels[there], places)
 
 
 def _pair(size: Sequence[int] | Tensor) -> tuple[int, int]:

@@ -65,13 +65,17 @@ class PredictConfig:
 
 
 def entries(detections: Detections, categories: Sequence[Category], *, min_score: float = 0.0) -> list[dict[str, Any]]:
-    """``detections`` as JSON has them, best first: box x1, y1, x2, y2 in pixels, score, category id and name."""
+    """``detections`` as JSON has them, best first: box x1, y1, x2, y2 in pixels, score, category id and name.
+
+    Where there are masks, each has its "segmentation", COCO's compressed run lengths.
+    """
     rows = zip(detections.boxes.tolist(), detections.scores.tolist(), detections.labels.tolist(), strict=True)
-    return [
-        {"bbox": box, "score": score, "label": categories[label].id, "name": categories[label].name}
-        for box, score, label in rows
-        if score >= min_score
-    ]
+    found: list[dict[str, Any]] = []
+    for at, (box, score, label) in enumerate(rows):
+        if score >= min_score:
+            entry = {"bbox": box, "score": score, "label": categories[label].id, "name": categories[label].name}
+            found.append(entry if detections.masks is None else {**entry, "segmentation": detections.masks[at]})
+    return found
 
 
 def drawing_paths(images: Sequence[Path], directory: Path) -> list[Path]:
@@ -143,7 +147,9 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _on_cpu(detections: Detections) -> Detections:
-    return Detections(*(column.cpu() for column in detections))
+    return detections._replace(
+        boxes=detections.boxes.cpu(), scores=detections.scores.cpu(), labels=detections.labels.cpu()
+    )
 
 
 if __name__ == "__main__":

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
 from detection.boxes import area
 from detection.config import STRIDES, ModelConfig
+
+if TYPE_CHECKING:
+    from detection import masks
 
 BACKGROUND = -1
 """The label, and the index of the matched box, of a location that answers for none."""
@@ -39,6 +42,8 @@ class Targets(NamedTuple):
     """float32 [B, L, 4]: left, top, right, bottom in the unit of the predictions; 0 for the background."""
     matched: Tensor
     """int64 [B, L]: which of the image's boxes, or `BACKGROUND`."""
+    masks: masks.Targets | None = None
+    """What they should say of masks, where the detector does."""
 
 
 def locations(
@@ -67,8 +72,17 @@ def locations(
     return Locations(torch.cat(points), torch.cat(strides), torch.cat(levels))
 
 
-def assign(where: Locations, boxes: Sequence[Tensor], labels: Sequence[Tensor], *, config: ModelConfig) -> Targets:
+def assign(
+    where: Locations,
+    boxes: Sequence[Tensor],
+    labels: Sequence[Tensor],
+    *,
+    config: ModelConfig,
+    centers: Sequence[Tensor] | None = None,
+) -> Targets:
     """The targets of a batch of images with ``boxes`` [n, 4] (pixels) and ``labels`` [n] each; n may be 0.
+
+    ``centers`` [n, 2] (x, y) are those of the objects; those of their boxes if not given.
 
     A location is positive for a box if it lies inside it, and within ``center_sampling`` strides of its centre (in
     either direction), and if the largest of its four distances is in its level's range. If that holds for several
@@ -78,8 +92,10 @@ def assign(where: Locations, boxes: Sequence[Tensor], labels: Sequence[Tensor], 
     ranges = where.points.new_tensor([-1.0, *config.size_ranges, math.inf])
     lower, upper = ranges[where.levels], ranges[where.levels + 1]
     matches, classes, distances = [], [], []
-    for image_boxes, image_labels in zip(boxes, labels, strict=True):
-        matched = _matched(where, image_boxes, lower, upper, center_sampling=config.center_sampling)
+    if centers is None:
+        centers = [(corners[:, :2] + corners[:, 2:]) / 2 for corners in boxes]
+    for image_boxes, image_labels, image_centers in zip(boxes, labels, centers, strict=True):
+        matched = _matched(where, image_boxes, image_centers, lower, upper, center_sampling=config.center_sampling)
         positive = matched != BACKGROUND
         matches.append(matched)
         label = torch.full_like(matched, BACKGROUND)
@@ -96,17 +112,18 @@ def sides(points: Tensor, boxes: Tensor) -> Tensor:
     return torch.cat([points - boxes[..., :2], boxes[..., 2:] - points], dim=-1)
 
 
-def _matched(where: Locations, boxes: Tensor, lower: Tensor, upper: Tensor, *, center_sampling: float) -> Tensor:
-    """Which of ``boxes`` [n, 4] each location answers for: int64 [L]."""
+def _matched(
+    where: Locations, boxes: Tensor, centers: Tensor, lower: Tensor, upper: Tensor, *, center_sampling: float
+) -> Tensor:
+    """Which of ``boxes`` [n, 4] around ``centers`` [n, 2] each location answers for: int64 [L]."""
     if len(boxes) == 0:
         return torch.full_like(where.levels, BACKGROUND)
     points = where.points[:, None]  # [L, 1, 2]
     distances = sides(points, boxes)  # [L, n, 4]
     positive = distances.amin(-1) > 0
     if center_sampling > 0:
-        centres = (boxes[:, :2] + boxes[:, 2:]) / 2
         radius = center_sampling * where.strides[:, None]
-        positive &= (points - centres).abs().amax(-1) < radius
+        positive &= (points - centers).abs().amax(-1) < radius
     largest = distances.amax(-1)
     positive &= (largest >= lower[:, None]) & (largest <= upper[:, None])
     size, matched = torch.where(positive, area(boxes), math.inf).min(dim=1)

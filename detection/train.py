@@ -33,7 +33,7 @@ from detection.training.learner import Learner, begin
 from detection.training.log import Meter
 from detection.training.loop import CHECKPOINT, train
 from detection.training.memory import GIB, fit, measured
-from detection.training.step import uses_batch_statistics
+from detection.training.step import batch_norms
 
 PROG = "train"
 DESCRIPTION = "Train a detector on COCO-format data."
@@ -41,7 +41,7 @@ DESCRIPTION = "Train a detector on COCO-format data."
 RUNS = Path("runs")
 """Where runs go that are not told where, each to a directory with the name of its preset."""
 
-PRETRAINED = ("fcos-", "lab-")
+PRETRAINED = ("fcos-", "condinst-", "polarmask-", "lab-")
 """How the names of presets begin whose published figures are of backbones trained on ImageNet (if not "scratch")."""
 
 
@@ -117,8 +117,10 @@ def run(config: TrainConfig, *, world: World, resume: bool) -> int:
         raise InputError(
             f"batch_size is {config.batch_size}, but {world.size} processes share it; give a multiple of {world.size}"
         )
-    if config.model.norm == "syncbn" and world.size > 1 and world.device.type == "cpu":
-        raise InputError("norm is syncbn, which several processes can only share on GPUs; give frozen_bn, bn or gn")
+    if world.size > 1 and world.device.type == "cpu":
+        for name, norm in batch_norms(config.model).items():
+            if norm == "syncbn":
+                raise InputError(f"{name} is syncbn, which several processes can only share on GPUs; give bn or gn")
     if not resume and world.first:
         directory.refuse_taken(config.out)
     dataset = CocoDataset(config.data, config.train_split)
@@ -156,7 +158,15 @@ def run(config: TrainConfig, *, world: World, resume: bool) -> int:
         say(line)
     stopped = train(
         learner,
-        train_batches(dataset, config=config, indices=indices, start=learner.done, rank=world.rank, world=world.size),
+        train_batches(
+            dataset,
+            config=config,
+            indices=indices,
+            start=learner.done,
+            rank=world.rank,
+            world=world.size,
+            masks=config.model.masks != "none",
+        ),
         out=config.out,
         meter=meter,
         n_images=len(indices),
@@ -194,7 +204,7 @@ def fitted(config: TrainConfig, saved: Saved | None, *, world: World, say: Any) 
 
 
 def figures(dataset: CocoDataset | None, learner: Learner) -> Mapping[str, float | None]:
-    """The 12 numbers of COCO on ``dataset``, of the averaged weights where there are some."""
+    """The 12 numbers of COCO on ``dataset``, of boxes and, as "segm AP" ..., of masks; of averaged weights if any."""
     assert dataset is not None
     config = learner.config
     detector = Detector(
@@ -204,7 +214,11 @@ def figures(dataset: CocoDataset | None, learner: Learner) -> Mapping[str, float
         channels_last=config.channels_last,
     )
     # Not more images at once than training takes, for which there is memory.
-    return evaluate(detector, dataset, batch_size=config.micro_batch or 1, workers=config.workers).numbers
+    measured = evaluate(detector, dataset, batch_size=config.micro_batch or 1, workers=config.workers)
+    numbers = dict(measured["bbox"].numbers)
+    if "segm" in measured:
+        numbers |= {f"segm {name}": value for name, value in measured["segm"].numbers.items()}
+    return numbers
 
 
 def notice(learner: Learner, *, n_images: int, n_all: int) -> list[str]:
@@ -234,13 +248,14 @@ def notice(learner: Learner, *, n_images: int, n_all: int) -> list[str]:
             f"frozen_stages is {config.model.frozen_stages}, and what is frozen stays random; --frozen-stages 0 lets "
             "all of it learn."
         )
-    if config.micro_batch is not None and uses_batch_statistics(config.model):
+    if config.micro_batch is not None:
         share = config.batch_size // learner.world.size
-        if config.micro_batch < share:
-            lines.append(
-                f"norm is {config.model.norm}, so that {config.micro_batch} instead of {share} images at once "
-                "learn something else."
-            )
+        for name, norm in batch_norms(config.model).items():
+            if config.micro_batch < share:
+                lines.append(
+                    f"{name} is {norm}, so that {config.micro_batch} instead of {share} images at once learn something "
+                    "else."
+                )
     return lines
 
 
@@ -255,9 +270,10 @@ def _refuse_other_run(saved: Saved, config: TrainConfig, identity: Mapping[str, 
             f"data is {config.data}, but the run in {config.out} was begun with other annotations or images; give "
             "those, or start a new run"
         )
-    if config.model.norm == "bn" and training["processes"] != identity["processes"]:
+    if "bn" in (norms := batch_norms(config.model)).values() and training["processes"] != identity["processes"]:
+        name = next(name for name, norm in norms.items() if norm == "bn")
         raise InputError(
-            f"norm is bn, which normalises by the images of a process, and the run in {config.out} was begun with "
+            f"{name} is bn, which normalises by the images of a process, and the run in {config.out} was begun with "
             f"{training['processes']} processes, not {identity['processes']}; go on with as many"
         )
 

@@ -179,7 +179,7 @@ def inference(model: FCOS, config: DetectionBench) -> list[Row]:
     if config.data is not None:
         dataset = CocoDataset(config.data, config.split)
         for name, form in forms.items():
-            differences[name]["AP"] = evaluate(form, dataset, batch_size=1, workers=0).numbers["AP"]
+            differences[name]["AP"] = evaluate(form, dataset, batch_size=1, workers=0)["bbox"].numbers["AP"]
     return rows_of(seconds, differences)
 
 
@@ -280,7 +280,7 @@ class Step:
         config = self.model.config
         where = locations(predictions.grid, config=config, image_size=(height, width), device=self.images.device)
         targets = assign(where, self.boxes, self.labels, config=config)
-        by = losses.limited(losses.normalisers([targets]))
+        by = losses.limited(losses.normalisers([targets], config=config))
         parts = losses.losses(predictions, targets, by, config=config)
         if not self.own_loss:
             parts["class"] = plain_focal_loss(predictions, targets, config) / by.positives

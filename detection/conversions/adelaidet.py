@@ -1,4 +1,4 @@
-"""AdelaiDet's FCOS, which is written in detectron2.
+"""AdelaiDet's FCOS, and the CondInst that is built on it, which are written in detectron2.
 
 Its network is the improved FCOS with MSRA's ImageNet weights: the 1x1 convolution of a bottleneck strides, images are
 BGR from 0 to 255. detectron2's FrozenBN adds 1e-5 to the variance, and its boxes, which have no
@@ -12,6 +12,9 @@ from detection.conversions.naming import MEMBER, TOWER_LAYERS, Source
 
 MASKS = ("controller.", "mask_branch.", "mask_head.")
 """With which the names begin of what CondInst adds to the detector."""
+
+SIZES = "mask_head.sizes_of_interest"
+"""What CondInst divides positions by, level by level: in its files, but the same in all that are published."""
 
 MEAN, STD = "pixel_mean", "pixel_std"
 """Under which files of older versions carry the numbers themselves, in the order of the channels."""
@@ -46,8 +49,11 @@ SOURCE = Source(
         (r"proposal_generator\.fcos_head\.bbox_pred\.(weight|bias)", r"head.distances.\1"),
         (r"proposal_generator\.fcos_head\.ctrness\.(weight|bias)", r"head.quality.\1"),
         (r"proposal_generator\.fcos_head\.scales\.([0-4])\.scale", r"head.scales.\1"),
+        (r"controller\.(weight|bias)", r"masks.controller.\1"),
+        (rf"mask_branch\.(refine\.[012]|tower\.\d+)\.([01])\.{MEMBER}", r"masks.\1.\2.\3"),
+        (r"mask_branch\.(tower\.\d+)\.(weight|bias)", r"masks.\1.\2"),
     ),
-    ignored=(MEAN, STD),
+    ignored=(MEAN, STD, SIZES),
     config=ModelConfig(
         stride_in_1x1=True,
         norm_eps=1e-5,

@@ -61,7 +61,7 @@ def renamed(weights: Mapping[str, Tensor], source: Source, *, path: object) -> d
     if unknown:
         raise InputError(
             f"{path} has {listed(unknown)}, which the FCOS of {source.title} has not; give one of its detectors with a "
-            "ResNet-18, -34, -50 or -101 and five levels, without masks or deformable convolutions"
+            "ResNet-18, -34, -50 or -101 and five levels, without deformable convolutions"
         )
     if twice:
         raise InputError(f"{path} has {listed(twice)} twice under different names; give the weights of one detector")
@@ -82,12 +82,27 @@ def structure(weights: Mapping[str, Tensor], *, path: object) -> dict[str, Any]:
     in_groups = normalised is not None and normalised.ndim == 1
     layers = 3 if in_groups else 2  # convolution, normalisation, ReLU: the last ReLU has no weights
     return {
+        **_masks(weights),
         "backbone": _depth(weights, path),
         "norm": _norm(weights),
         "fpn_channels": weights["fpn.lateral.0.weight"].shape[0],
         "head_convs": last // layers + 1,
         "head_norm": "gn" if in_groups else "none",
         "learned_scales": "head.scales" in weights,
+    }
+
+
+def _masks(weights: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Fields that a CondInst's weights show; none for a detector of boxes alone."""
+    if "masks.refine.0.0.weight" not in weights:
+        return {}
+    blocks = {int(name.split(".")[2]) for name in weights if re.match(r"masks\.tower\.\d+\.0\.weight", name)}
+    return {
+        "masks": "condinst",
+        "centers": "mask",
+        "mask_channels": weights["masks.refine.0.0.weight"].shape[0],
+        "mask_convs": max(len(blocks), 1),
+        "mask_norm": "bn" if "masks.refine.0.1.running_var" in weights else "gn",
     }
 
 

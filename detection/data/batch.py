@@ -10,6 +10,7 @@ from torch import Tensor
 
 from detection.data.coco import CocoDataset
 from detection.data.transforms import Convention, flip, flip_boxes, resize, resize_boxes, resize_masks
+from detection.masks.bitmaps import filled, largest_parts
 
 
 class Batch(NamedTuple):
@@ -83,8 +84,12 @@ def load(
     convention: Convention,
     flipped: bool = False,
     masks: bool = False,
+    largest: bool = False,
 ) -> Example:
     """Image ``index`` of ``dataset`` resized to ``size`` (height, width), and its objects without crowds.
+
+    Every object has a mask, where there shall be ``masks``: of what is too small for one, the pixels that its box
+    touches. With ``largest`` only the largest part of each is left.
 
     Raises
     ------
@@ -96,7 +101,9 @@ def load(
     image = resize(pixels, size, convention)
     alone = ~annotations.crowd
     boxes = resize_boxes(annotations.boxes[alone], original, size)
-    drawn = resize_masks(dataset.masks(index, crowd=False), size) if masks else None
+    drawn = filled(resize_masks(dataset.masks(index, crowd=False), size), boxes) if masks else None
+    if drawn is not None and largest:
+        drawn = largest_parts(drawn)
     if flipped:
         image, boxes = flip(image), flip_boxes(boxes, size[1])
         drawn = None if drawn is None else flip(drawn)

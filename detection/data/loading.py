@@ -107,6 +107,7 @@ class TrainStream(Dataset[Batch]):
                     convention=model.resize,
                     flipped=draws[at].flip,
                     masks=self.masks,
+                    largest=model.masks == "polar" and model.mask_part == "largest",
                 )
                 for at in share
             ]

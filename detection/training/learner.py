@@ -26,7 +26,14 @@ from detection.training.optimisation import (
     make_optimizer,
     set_learning_rate,
 )
-from detection.training.step import PARTS, Summed, backward, broken_images, images_per_pass
+from detection.training.step import (
+    Summed,
+    backward,
+    broken_images,
+    images_per_pass,
+    parts_of_loss,
+    uses_batch_statistics,
+)
 
 NAMED_IMAGES = 16
 """How many images a sentence names at most."""
@@ -72,7 +79,7 @@ class Learner:
             self.network = DistributedDataParallel(
                 self.model,
                 device_ids=[world.device] if world.device.type == "cuda" else None,
-                broadcast_buffers=config.model.norm == "bn",
+                broadcast_buffers=uses_batch_statistics(config.model),
                 gradient_as_bucket_view=True,
             )
         if config.compile:
@@ -126,7 +133,8 @@ class Learner:
         shared = self.world.summed(torch.cat([summed.losses, wishes]))
         same = torch.stack([summed.normalised_by.positives.float(), norm.float()])
         positives, length, *values = torch.cat([same, shared]).tolist()
-        return dict(zip(PARTS, values, strict=False)), positives, length, int(max(values[len(PARTS) :]))
+        names = parts_of_loss(self.config.model)
+        return dict(zip(names, values, strict=False)), positives, length, int(max(values[len(names) :]))
 
     def _refuse_infinite(self, losses: Mapping[str, float], norm: float, share: Batch, summed: Summed) -> None:
         broken = [name for name, value in losses.items() if not math.isfinite(value)]

@@ -24,7 +24,7 @@ import torch
 import detection
 from detection.config import TrainConfig, to_json
 from detection.errors import InputError
-from detection.training.step import uses_batch_statistics
+from detection.training.step import batch_norms, uses_batch_statistics
 
 GIB = 2**30
 
@@ -92,7 +92,8 @@ def fit(config: TrainConfig, *, share: int, measure: Measure, say: Callable[[str
             if peaks[size] <= limit:
                 return Plan(size, twice, peaks[size])
         least = min(least, *peaks.values())
-    kept = ", and norm allows no parts of a batch (gn and frozen_bn would)" if whole_only else ""
+    fields = " and ".join(batch_norms(config.model))
+    kept = f", and {fields} allows no parts of a batch (gn would)" if whole_only else ""
     enough = least / HEADROOM / GIB
     needed = f"{math.ceil(100 * enough) / 100:.2f} GiB" if math.isfinite(enough) else "more than there is"
     raise InputError(

@@ -17,15 +17,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from detection import masks
 from detection.config import STRIDES, ModelConfig, Precision, TrainConfig
 from detection.data.batch import Batch
 from detection.fcos import FCOS, Predictions
 from detection.losses import Normalisers, limited, losses, normalisers
-from detection.targets import Targets, assign, locations
+from detection.masks.bitmaps import mass_centers
+from detection.targets import Locations, Targets, assign, locations
 from detection.training.distributed import World
-
-PARTS = ("class", "box", "quality")
-"""The parts of the loss, in the order in which they are handed around."""
 
 CPU_PIXELS = 2_000_000
 """Pixels that a CPU takes in one pass where nothing else is asked for: more are no faster, and need more memory."""
@@ -39,9 +38,14 @@ class Summed(NamedTuple):
     """What the parts of this process's share come to, divided by the counts of the whole batch."""
 
     losses: Tensor
-    """float32 [3], in the order of `PARTS`: summed over processes, those of the whole batch."""
+    """float32 [3] or [4], in the order of `parts_of_loss`: summed over processes, those of the whole batch."""
     normalised_by: Normalisers
     """Of the whole batch."""
+
+
+def parts_of_loss(config: ModelConfig) -> tuple[str, ...]:
+    """The parts of the loss, in the order in which they are handed around."""
+    return ("class", "box", "quality") if config.masks == "none" else ("class", "box", "quality", "mask")
 
 
 def grid_of(height: int, width: int) -> tuple[tuple[int, int], ...]:
@@ -51,7 +55,17 @@ def grid_of(height: int, width: int) -> tuple[tuple[int, int], ...]:
 
 def uses_batch_statistics(config: ModelConfig) -> bool:
     """Whether what the network says of an image depends on which others are beside it."""
-    return config.norm in ("bn", "syncbn") and config.frozen_stages < 5
+    return bool(batch_norms(config))
+
+
+def batch_norms(config: ModelConfig) -> dict[str, str]:
+    """The fields that say what learns normalises by batches, and how: bn or syncbn."""
+    found: dict[str, str] = {}
+    if config.norm in ("bn", "syncbn") and config.frozen_stages < 5:
+        found["norm"] = config.norm
+    if config.masks == "condinst" and config.mask_norm != "gn":
+        found["mask_norm"] = config.mask_norm
+    return found
 
 
 def images_per_pass(config: TrainConfig, *, share: int, height: int, width: int, device: torch.device) -> int:
@@ -94,7 +108,8 @@ def backward(
     """
     parts = share.split(images_per_pass)
     targets, normalised_by = counted(parts, config=config, world=world)
-    total = torch.zeros(len(PARTS), device=world.device)
+    names = parts_of_loss(config)
+    total = torch.zeros(len(names), device=world.device)
     for index, (part, target) in enumerate(zip(parts, targets, strict=True)):
         with contextlib.ExitStack() as stack:
             if index < len(parts) - 1 and (distributed := _distributed(network)) is not None:
@@ -104,7 +119,7 @@ def backward(
             loss = losses(predictions, target, normalised_by, config=config)
             # The processes' gradients are averaged, but these losses are shares of a sum.
             scale(cast(Tensor, sum(loss.values())) * world.size).backward()  # type: ignore[no-untyped-call]
-        total += torch.stack([loss[name].detach() for name in PARTS])
+        total += torch.stack([loss[name].detach() for name in names])
     return Summed(total, normalised_by)
 
 
@@ -112,9 +127,30 @@ def counted(parts: Sequence[Batch], *, config: ModelConfig, world: World) -> tup
     """What the locations of all ``parts`` of this process should say, and the counts over all processes."""
     height, width = parts[0].images.shape[-2:]
     where = locations(grid_of(height, width), config=config, image_size=(height, width), device=world.device)
-    targets = [assign(where, part.boxes, part.labels, config=config) for part in parts]
-    positives, centerness = world.summed(torch.stack(list(normalisers(targets))))
-    return targets, limited(Normalisers(positives, centerness))
+    targets = [to_say(part, where, config=config) for part in parts]
+    sums = world.summed(torch.stack(list(normalisers(targets, config=config))))
+    return targets, limited(Normalisers(*sums))
+
+
+def to_say(part: Batch, where: Locations, *, config: ModelConfig) -> Targets:
+    """What the locations of a part should say of boxes and, where there are any, of masks."""
+    if config.masks == "none":
+        return assign(where, part.boxes, part.labels, config=config)
+    assert part.masks is not None
+    height, width = part.images.shape[-2:]
+    centers = [mass_centers(bits, boxes) for bits, boxes in zip(part.masks, part.boxes, strict=True)]
+    around = centers if config.centers == "mask" else None
+    found = assign(where, part.boxes, part.labels, config=config, centers=around)
+    of_masks = masks.targets(
+        where,
+        found,
+        masks=part.masks,
+        boxes=part.boxes,
+        centers=centers,
+        config=config,
+        image_size=(height, width),
+    )
+    return found._replace(masks=of_masks)
 
 
 @torch.no_grad()
@@ -127,7 +163,7 @@ def broken_images(model: FCOS, share: Batch, normalised_by: Normalisers, *, prec
             predictions: Predictions = model(image.images, image.sizes)
         height, width = image.images.shape[-2:]
         where = locations(predictions.grid, config=config, image_size=(height, width), device=image.images.device)
-        target = assign(where, image.boxes, image.labels, config=config)
+        target = to_say(image, where, config=config)
         loss = losses(predictions, target, normalised_by, config=config)
         if not all(math.isfinite(float(value)) for value in loss.values()):
             found.extend(image.image_ids)

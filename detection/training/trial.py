@@ -58,6 +58,7 @@ def trial_batch(config: TrainConfig, dataset: CocoDataset, *, images: int) -> Ba
     corners = torch.rand(most, 2, 2, generator=generator).sort(dim=1).values * torch.tensor([width, height])
     boxes = corners.flatten(1).float() + torch.tensor([0.0, 0.0, 1.0, 1.0])
     pixels = torch.randint(256, (images, 3, height, width), generator=generator, dtype=torch.uint8)
+    bits = torch.randint(2, (most, height, width), generator=generator, dtype=torch.uint8)
     size = torch.tensor([[height, width]]).expand(images, 2)
     return Batch(
         images=pixels.float() if config.model.resize == "torchvision" else pixels,
@@ -65,7 +66,7 @@ def trial_batch(config: TrainConfig, dataset: CocoDataset, *, images: int) -> Ba
         originals=size,
         boxes=[boxes] * images,
         labels=[torch.zeros(most, dtype=torch.int64)] * images,
-        masks=None,
+        masks=None if config.model.masks == "none" else [bits] * images,
         image_ids=list(range(images)),
     )
 
@@ -78,7 +79,7 @@ def trial(config: TrainConfig, *, share: int) -> float:
     # Noise is not to be learned, and may not be learnable.
     config = dataclasses.replace(config, model=model, batch_size=share, lr=0.0)
     indices = images_to_train_on(dataset, skip_broken=config.skip_broken, speak=False)
-    stream = TrainStream(dataset, config=config, indices=indices)
+    stream = TrainStream(dataset, config=config, indices=indices, masks=model.masks != "none")
     learner = Learner(begin(config, say=lambda text: None), config, world=alone(device))
     for _ in range(NOISE_UPDATES):
         learner.update(trial_batch(config, dataset, images=share))

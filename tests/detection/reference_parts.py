@@ -25,6 +25,8 @@ class Found(NamedTuple):
     scores: Tensor
     labels: Tensor
     levels: Tensor
+    masks: Tensor | None = None
+    """Probabilities [n, h, w], where there are masks."""
 
 
 class Names(NamedTuple):

@@ -9,11 +9,18 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
 from detection.config import Category, ModelConfig, TrainConfig
 from detection.data.batch import Batch
 
 CATEGORIES = (Category(3, "thing"), Category(7, "other thing"))
+
+MASKS: dict[str, dict[str, Any]] = {
+    "condinst": {"masks": "condinst", "centers": "mask", "mask_channels": 16, "mask_convs": 1, "mask_norm": "gn"},
+    "polar": {"masks": "polar", "centers": "mask", "mask_channels": 16, "mask_convs": 1, "mask_rays": 12},
+}
+"""What makes of `MODEL` one that finds masks."""
 
 MODEL = ModelConfig(
     backbone="efficientnet-lite0",
@@ -28,7 +35,7 @@ MODEL = ModelConfig(
 )
 
 
-def write_set(root: Path, *, images: int = 6, split: str = "train2017", seed: int = 0) -> Path:
+def write_set(root: Path, *, images: int = 6, split: str = "train2017", seed: int = 0, masks: bool = False) -> Path:
     """A COCO-format set: noise with brighter boxes, from 64 to 96 pixels; an image without objects at the end."""
     rng = np.random.default_rng(seed)
     (root / "annotations").mkdir(parents=True, exist_ok=True)
@@ -53,6 +60,7 @@ def write_set(root: Path, *, images: int = 6, split: str = "train2017", seed: in
                     "bbox": [x, y, w, h],
                     "area": w * h,
                     "iscrowd": 0,
+                    **({"segmentation": [[x, y, x + w, y, x + w, y + h, x, y + h]]} if masks else {}),
                 }
             )
         Image.fromarray(pixels).save(root / split / f"{image}.png")
@@ -80,8 +88,11 @@ def small_config(**fields: Any) -> TrainConfig:
     )
 
 
-def noise_batch(*, images: int = 4, height: int = 64, width: int = 96, seed: int = 0) -> Batch:
-    """Images of noise, all but the first smaller than the padding; image i has i + 1 boxes, the last image none."""
+def noise_batch(*, images: int = 4, height: int = 64, width: int = 96, seed: int = 0, masks: bool = False) -> Batch:
+    """Images of noise, all but the first smaller than the padding; image i has i + 1 boxes, the last image none.
+
+    Masks are ellipses in the boxes.
+    """
     generator = torch.Generator().manual_seed(seed)
     boxes, labels = [], []
     for image in range(images):
@@ -97,6 +108,15 @@ def noise_batch(*, images: int = 4, height: int = 64, width: int = 96, seed: int
         originals=sizes,
         boxes=boxes,
         labels=labels,
-        masks=None,
+        masks=[ellipses(b, *size) for b, size in zip(boxes, sizes.tolist(), strict=True)] if masks else None,
         image_ids=list(range(100, 100 + images)),
     )
+
+
+def ellipses(boxes: Tensor, height: int, width: int) -> Tensor:
+    """Masks uint8 [n, height, width]: the largest ellipses in ``boxes`` [n, 4]."""
+    y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
+    middle, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2
+    across = (x - middle[:, 0, None, None]) / half[:, 0, None, None]
+    down = (y - middle[:, 1, None, None]) / half[:, 1, None, None]
+    return (across**2 + down**2 < 1).to(torch.uint8)

@@ -229,6 +229,10 @@ def test_masks_are_measured_by_their_pixels(tmp_path, evaluator):
         assert evaluation.iou_type == "segm"
         assert evaluation.numbers["AP"] == pytest.approx(expected)
         assert "segm" in evaluation.to_json()
+    # More masks than a byte counts are measured as well.
+    several = [(0, 1, 0.9 - 0.001 * at, [10, 10, 50, 50]) for at in range(300)]
+    many = found(*several)._replace(masks=[mask.encode(np.asfortranarray(shape))] * 300)
+    assert score(truth, many, evaluator=evaluator).numbers["AP"] == pytest.approx(1)
     with pytest.raises(ValueError, match="masks"):
         score(truth, found((0, 1, 0.9, [10, 10, 50, 50])), evaluator=evaluator)
 

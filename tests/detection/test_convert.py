@@ -19,6 +19,7 @@ from PIL import Image
 from detection import checkpoints, command_line, convert, predict
 from detection.coco_categories import COCO
 from detection.conversions import recognised
+from detection.data import masks as coco_masks
 from detection.data.images import read_image
 from detection.errors import InputError
 from tests.detection import adelaidet_reference, original_reference, torchvision_reference
@@ -298,14 +299,49 @@ def test_half_precision_becomes_single(small: dict[str, Weights]) -> None:
     checkpoints.build(made)
 
 
-def test_a_condinst_is_refused_or_converted_without_its_masks(small: dict[str, Weights]) -> None:
-    weights = {**small["adelaidet"], **adelaidet_reference.masks()}
-    with pytest.raises(InputError, match=r"CondInst, with controller\.weight, .*--boxes-only"):
-        convert.convert(weights, "adelaidet")
+def test_a_condinst_finds_the_masks_that_its_project_defines(images: list[Path], tmp_path: Path) -> None:
+    weights = {
+        **adelaidet_reference.random_weights(depth=50, channels=64),
+        **adelaidet_reference.masks(channels=64),
+    }
+    checkpoint = converted("adelaidet", weights, tmp_path)
+    config = checkpoints.load(checkpoint).config
+    assert (config.masks, config.mask_channels, config.mask_convs, config.mask_norm) == ("condinst", 32, 4, "bn")
+    config = dataclasses.replace(config, max_detections=60)
+    checkpoints.save(checkpoint, dataclasses.replace(checkpoints.load(checkpoint), config=config))
+    path = images[0]
+    (got,) = predicted(checkpoint, [path], tmp_path)
+    options = {**sides("adelaidet"), "per_image": 60}
+    expected = adelaidet_reference.detect(weights, read_image(path), depth=50, **options)
+    assert lonely(got, expected, category_ids(checkpoint), box=0.02, score=2e-4) == 0
+    assert expected.masks is not None
+    some = 0
+    for entry, score, probability in zip(got, expected.scores.tolist(), expected.masks, strict=True):
+        assert entry["score"] == pytest.approx(score, abs=2e-4)
+        mask = torch.from_numpy(coco_masks.decode(entry["segmentation"], *probability.shape))
+        wrong = (mask == 1) != (probability > 0.5)
+        assert not (wrong & ((probability - 0.5).abs() > 1e-3)).any()
+        some += bool(mask.any()) and not mask.all()
+    assert some > 30
+
+
+def test_a_condinst_is_converted_without_its_masks_if_asked(small: dict[str, Weights]) -> None:
+    weights = {**small["adelaidet"], **adelaidet_reference.masks(channels=32)}
     boxes = convert.convert(weights, "adelaidet", boxes_only=True).weights
     expected = convert.convert(small["adelaidet"], "adelaidet").weights
     assert boxes.keys() == expected.keys()
     assert all(torch.equal(boxes[n], expected[n]) for n in expected)
+    whole = convert.convert(weights, "adelaidet").weights
+    assert {n for n in whole if not n.startswith("masks.")} == expected.keys()
+    assert torch.equal(whole["masks.refine.1.1.running_var"], weights["mask_branch.refine.1.1.running_var"])
+
+
+def test_positions_of_other_sizes_are_refused(small: dict[str, Weights]) -> None:
+    weights = {**small["adelaidet"], **adelaidet_reference.masks(channels=32)}
+    weights["mask_head.sizes_of_interest"] = torch.tensor([32, 64, 128, 256, 512])
+    with pytest.raises(InputError, match=r"sizes_of_interest \[32, .*--boxes-only"):
+        convert.convert(weights, "adelaidet")
+    convert.convert(weights, "adelaidet", boxes_only=True)
 
 
 # ---- what is refused

@@ -83,7 +83,7 @@ def test_a_detector_that_knows_everything_has_ap_1(root, evaluator, batch_size):
     pytest.importorskip(evaluator)
     # Resized by a quarter and back, so that boxes must come out in pixels of the originals.
     detector = Knowing(dataclasses.replace(model(*DATA), short_side=48))
-    evaluation = evaluate(detector, CocoDataset(root, "val2017"), evaluator=evaluator, batch_size=batch_size)
+    evaluation = evaluate(detector, CocoDataset(root, "val2017"), evaluator=evaluator, batch_size=batch_size)["bbox"]
     assert evaluation.numbers["AP"] == pytest.approx(1)
     assert evaluation.numbers["AR100"] == pytest.approx(1)
     assert evaluation.images == 4
@@ -95,21 +95,21 @@ def test_categories_are_matched_by_their_ids_and_others_are_not_counted(root):
     # The detector's labels: fox, other thing, thing, in the order of their ids.
     detector = Knowing(model(Category(1, "fox"), Category(3, "thing"), Category(7, "other thing")), (1, 2))
     dataset = CocoDataset(root, "val2017")
-    assert evaluate(detector, dataset).numbers["AP"] == pytest.approx(1)
+    assert evaluate(detector, dataset)["bbox"].numbers["AP"] == pytest.approx(1)
     wrong = Knowing(detector.config, (2, 1))
-    assert evaluate(wrong, dataset).numbers["AP"] == pytest.approx(0)
+    assert evaluate(wrong, dataset)["bbox"].numbers["AP"] == pytest.approx(0)
     foxes = find(Knowing(detector.config, (0, 0)), dataset, batch_size=2, workers=0).found
     assert len(foxes.scores) == 0
 
 
 def test_a_category_that_the_detector_does_not_know_counts_as_never_found(root):
-    evaluation = evaluate(Knowing(model(Category(1, "fox"), DATA[0]), (1, 0)), CocoDataset(root, "val2017"))
+    evaluation = evaluate(Knowing(model(Category(1, "fox"), DATA[0]), (1, 0)), CocoDataset(root, "val2017"))["bbox"]
     assert [result.ap for result in evaluation.per_class] == [pytest.approx(1), 0]
     assert evaluation.numbers["AP"] == pytest.approx(0.5)
 
 
 def test_moved_boxes_are_found_only_at_low_overlaps(root):
-    numbers = evaluate(Knowing(model(*DATA), move=2.0), CocoDataset(root, "val2017")).numbers
+    numbers = evaluate(Knowing(model(*DATA), move=2.0), CocoDataset(root, "val2017"))["bbox"].numbers
     assert 0 < numbers["AP75"] < numbers["AP50"] <= 1
 
 
@@ -124,13 +124,13 @@ def test_boxes_that_are_no_numbers_are_refused_and_not_measured(root):
 
 
 def test_numbers_are_printed_as_in_the_table_of_baselines(root):
-    evaluation = evaluate(Knowing(model(*DATA)), CocoDataset(root, "val2017"))
-    heads, cells = (line.split() for line in table(evaluation).splitlines())
+    measured = evaluate(Knowing(model(*DATA)), CocoDataset(root, "val2017"))
+    heads, cells = (line.split() for line in table(measured).splitlines())
     assert " ".join(heads) == "AP AP50 AP75 S M L AR1 AR10 AR100 ARs ARm ARl"
-    assert " ".join(cells) == "1.000 1.000 1.000 1.000 1.000 - 1.000 1.000 1.000 1.000 1.000 -"
-    lower = dataclasses.replace(evaluation, numbers=dict.fromkeys(NUMBERS, 0.3871))
-    assert table(lower).splitlines()[1].split() == [".387"] * 12
-    assert [line.split() for line in class_table(evaluation).splitlines()[1:]] == [
+    assert " ".join(cells) == "boxes 1.000 1.000 1.000 1.000 1.000 - 1.000 1.000 1.000 1.000 1.000 -"
+    lower = dataclasses.replace(measured["bbox"], numbers=dict.fromkeys(NUMBERS, 0.3871))
+    assert table({"bbox": lower}).splitlines()[1].split()[1:] == [".387"] * 12
+    assert [line.split() for line in class_table(measured).splitlines()[1:]] == [
         ["thing", "3", "1.000", "1.000"],
         ["other", "thing", "1", "1.000", "1.000"],
     ]

@@ -60,7 +60,7 @@ def test_rows_are_locations_in_the_order_of_locations():
     features[1][0, :, 2, 5] = 100.0
     model.head.box_tower = torch.nn.Identity()
     model.head.quality = torch.nn.Conv2d(32, 1, 1)
-    said = model.head(tuple(features)).quality[0]
+    said = model.head(tuple(features))[0].quality[0]
     odd = (said - said[0]).abs().argmax()
     where = locations(((8, 12), (4, 6), (2, 3), (1, 2), (1, 1)), config=SMALL, image_size=(64, 96))
     assert where.points[odd].tolist() == [5 * 16 + 8, 2 * 16 + 8]
@@ -98,9 +98,9 @@ def test_distances_are_rectified_strides_or_exponential_pixels():
         model.head.scales.copy_(torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0]))
         heads[normalised] = model.head
     raw = heads[True].distances(heads[True].box_tower(features[1])).flatten(2).transpose(1, 2) * 2
-    assert torch.allclose(heads[True](features).distances[:, 5:9], raw.relu(), atol=1e-5)
-    assert torch.allclose(heads[False](features).distances[:, 5:9], raw.exp(), rtol=1e-4)
-    assert (heads[True](features).distances >= 0).all()
+    assert torch.allclose(heads[True](features)[0].distances[:, 5:9], raw.relu(), atol=1e-5)
+    assert torch.allclose(heads[False](features)[0].distances[:, 5:9], raw.exp(), rtol=1e-4)
+    assert (heads[True](features)[0].distances >= 0).all()
 
 
 @torch.no_grad()

@@ -121,13 +121,13 @@ def a_batch(seed=0, n=3, length=30, classes=4):
 def test_losses_of_the_parts_of_a_batch_add_up_to_its_own(quality):
     config = ModelConfig(quality=quality)
     predictions, targets = a_batch()
-    by = limited(normalisers([targets]))
+    by = limited(normalisers([targets], config=config))
     whole = losses(predictions, targets, by, config=config)
     parts = []
     for i in range(3):
         part = Predictions(*(p[i : i + 1] for p in predictions[:3]), predictions.grid)
-        parts.append((part, Targets(*(t[i : i + 1] for t in targets))))
-    again = limited(normalisers([t for _, t in parts]))
+        parts.append((part, Targets(*(t[i : i + 1] for t in targets[:3]))))
+    again = limited(normalisers([t for _, t in parts], config=config))
     assert again.positives == by.positives
     for name, value in whole.items():
         total = sum(losses(p, t, again, config=config)[name] for p, t in parts)
@@ -139,7 +139,7 @@ def test_each_part_of_the_loss_by_its_formula():
     positive = targets.labels != BACKGROUND
     wanted = centerness(targets.distances[positive])
     iou, giou = overlap(predictions.distances[positive], targets.distances[positive], smoothing=1.0)
-    found = losses(predictions, targets, limited(normalisers([targets])), config=ModelConfig())
+    found = losses(predictions, targets, limited(normalisers([targets], config=ModelConfig())), config=ModelConfig())
     n = positive.sum()
     focal = plain_focal(predictions.logits.flatten(0, 1), targets.labels.flatten(), 0.25, 2.0)
     assert found["class"].item() == pytest.approx((focal / n).item())
@@ -147,7 +147,9 @@ def test_each_part_of_the_loss_by_its_formula():
     entropy = functional.binary_cross_entropy_with_logits(predictions.quality[positive], wanted, reduction="sum")
     assert found["quality"].item() == pytest.approx((entropy / n).item())
 
-    found = losses(predictions, targets, limited(normalisers([targets])), config=ModelConfig(quality="iou"))
+    found = losses(
+        predictions, targets, limited(normalisers([targets], config=ModelConfig())), config=ModelConfig(quality="iou")
+    )
     assert found["box"].item() == pytest.approx(((1 - giou).sum() / n).item())
     entropy = functional.binary_cross_entropy_with_logits(predictions.quality[positive], iou.detach(), reduction="sum")
     assert found["quality"].item() == pytest.approx((entropy / n).item())
@@ -155,8 +157,8 @@ def test_each_part_of_the_loss_by_its_formula():
 
 def test_a_batch_without_objects_teaches_only_that_there_are_none():
     predictions, targets = a_batch(n=1)
-    by = limited(normalisers([targets]))
-    assert by == Normalisers(torch.tensor(1.0, dtype=torch.float64), torch.tensor(1e-6, dtype=torch.float64))
+    by = limited(normalisers([targets], config=ModelConfig()))
+    assert by == Normalisers(*torch.tensor([1.0, 1e-6, 1e-6], dtype=torch.float64))
     found = losses(predictions, targets, by, config=ModelConfig())
     assert found["box"] == 0
     assert found["quality"] == 0
@@ -173,5 +175,7 @@ def test_losses_are_computed_in_float32_under_autocast():
     coarse = Predictions(*(p.bfloat16() for p in predictions[:3]), predictions.grid)
     coarse_targets = targets._replace(distances=targets.distances.float())
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = losses(coarse, coarse_targets, limited(normalisers([coarse_targets])), config=ModelConfig())
+        found = losses(
+            coarse, coarse_targets, limited(normalisers([coarse_targets], config=ModelConfig())), config=ModelConfig()
+        )
     assert {value.dtype for value in found.values()} == {torch.float32}

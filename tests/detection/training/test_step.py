@@ -23,7 +23,7 @@ from detection.training.step import (
     images_per_pass,
     uses_batch_statistics,
 )
-from tests.detection.small_runs import MODEL, noise_batch, small_config
+from tests.detection.small_runs import MASKS, MODEL, noise_batch, small_config
 
 
 def model_of(**fields: Any) -> FCOS:
@@ -55,6 +55,22 @@ def test_gradients_of_micro_batches_are_those_of_the_whole(norm: str, size: int)
     for name, gradient in whole.items():
         # Boxes are predicted and counted in float32 even here.
         assert float((parts[name] - gradient).abs().max()) < 2e-6 * scale, name
+
+
+@pytest.mark.parametrize("kind", MASKS)
+@pytest.mark.parametrize("quality", ["centerness", "polar_centerness"])
+def test_gradients_of_micro_batches_with_masks_are_those_of_the_whole(kind: str, quality: str):
+    fields = {**MASKS[kind], "quality": quality if kind == "polar" else "centerness"}
+    model, batch = model_of(**fields).double(), noise_batch(masks=True)
+    whole, loss = gradients(model, batch, model.config, size=4)
+    parts, of_parts = gradients(model, batch, model.config, size=1)
+    assert len(loss) == 4
+    assert float(loss[3]) > 0.1
+    assert parts.keys() == whole.keys() == {name for name, w in model.named_parameters() if w.requires_grad}
+    torch.testing.assert_close(of_parts, loss, rtol=1e-5, atol=0)
+    scale = max(float(gradient.abs().max()) for gradient in whole.values())
+    for name, gradient in whole.items():
+        assert float((parts[name] - gradient).abs().max()) < 1e-5 * scale, name
 
 
 def test_parts_that_counted_for_themselves_would_learn_something_else():

@@ -1,0 +1,270 @@
+"""What each way of saying masks can reach at best: ``python -m detection.ceilings --data ROOT [--out F.json]``.
+
+The annotated masks themselves are said, as polar rays or as a coarse grid, and read back as a detector's would be. The
+AP that they have then is the most that any network of that kind can reach, however well it learns.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import io
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import numpy as np
+import torch
+import tyro
+from pycocotools import mask as coco_mask
+from torch import Tensor
+from tqdm import tqdm
+
+from detection import coco_eval, command_line, files
+from detection.coco_eval import Evaluator, Found
+from detection.data.batch import load
+from detection.data.coco import CocoDataset
+from detection.data.transforms import resized_size
+from detection.errors import InputError
+from detection.masks import bitmaps, polar, reading
+from detection.masks.grids import sampled
+
+PROG = "ceilings"
+DESCRIPTION = "Measure what each way of saying masks can reach at best: annotated masks, said and read back."
+
+COLUMNS = ("AP", "AP50", "AP75", "S", "M", "L")
+"""Of COCO's numbers, those that a ceiling is told by."""
+
+Said = Callable[["Scene"], list[dict[str, Any]]]
+"""The masks of an image as one way of saying them leaves them: run lengths, in pixels of the stored image."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CeilingsConfig:
+    """What to measure, and where to put it."""
+
+    data: Path
+    """Directory of a COCO-format set with masks: annotations/instances_SPLIT.json and SPLIT/*.jpg."""
+    split: str = "val2017"
+    rays: tuple[int, ...] = (8, 12, 18, 24, 36, 48, 60, 72, 90)
+    """Numbers of polar rays."""
+    strides: tuple[int, ...] = (2, 4, 8, 16)
+    """Pixels between the cells of a coarse grid; CondInst's is 4."""
+    short_side: int = 800
+    """Images are resized to this shorter side, unless the longer one would exceed ``max_side``."""
+    max_side: int = 1333
+    evaluator: Evaluator = "pycocotools"
+    """Who measures: COCO's own program, or a faster one with the same numbers."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """A JSON file for what was measured."""
+    curve: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """An SVG file for AP by the number of rays."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be measured."""
+        if any(not 3 <= n <= 360 for n in self.rays):
+            raise InputError(f"rays is {self.rays}; give numbers from 3 to 360")
+        if any(not 1 <= n <= 128 for n in self.strides):
+            raise InputError(f"strides is {self.strides}; give numbers from 1 to 128")
+        if not self.rays and not self.strides:
+            raise InputError("rays and strides are both empty; give at least one number")
+        if not 1 <= self.short_side <= self.max_side:
+            raise InputError(f"short_side is {self.short_side}; give a number from 1 to max_side {self.max_side}")
+
+
+class Scene(NamedTuple):
+    """The n objects of an image as a detector is shown them, without crowds."""
+
+    masks: Tensor
+    """uint8 [n, h, w], resized."""
+    largest: Tensor
+    """uint8 [n, h, w]: the largest part of each."""
+    boxes: Tensor
+    """float32 [n, 4], resized."""
+    original: tuple[int, int]
+    """Height and width of the stored image."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the resized image."""
+        return int(self.masks.shape[1]), int(self.masks.shape[2])
+
+
+class Ceiling(NamedTuple):
+    """What one way of saying masks reaches."""
+
+    name: str
+    numbers: Mapping[str, float | None]
+    """COCO's, of masks."""
+    mean_iou: float
+    """Of a mask with what is read back of it, over all objects."""
+
+
+def ceilings(dataset: CocoDataset, ways: Mapping[str, Said], *, config: CeilingsConfig) -> list[Ceiling]:
+    """What the annotated masks of ``dataset`` reach if said in these ``ways``.
+
+    Raises
+    ------
+    InputError
+        If an object has no mask, or an image cannot be read.
+    """
+    truth = coco_eval.ground_truth(dataset.annotation_file, iou_type="segm")
+    said: dict[str, list[dict[str, Any]]] = {name: [] for name in ways}
+    ious: dict[str, list[float]] = {name: [] for name in ways}
+    images, labels = [], []
+    for index in tqdm(range(len(dataset)), desc="images", unit="image", leave=False, disable=None):
+        if not dataset.has_objects(index):
+            continue
+        scene = read_scene(dataset, index, config)
+        annotations = dataset.annotations(index)
+        own = annotations.labels[~annotations.crowd].numpy()
+        exact = [bitmaps.run_lengths(mask) for mask in dataset.masks(index, crowd=False).numpy()]
+        images.append(np.full(len(own), index))
+        labels.append(own)
+        for name, way in ways.items():
+            found = way(scene)
+            said[name] += found
+            pairs = zip(found, exact, strict=True)
+            ious[name] += [float(coco_mask.iou([a], [b], [0])[0, 0]) for a, b in pairs]
+    if not images:
+        raise InputError(f"{dataset.annotation_file} has no object with a mask; give a set with some")
+    where, what = np.concatenate(images), np.concatenate(labels)
+    results = []
+    for name in ways:
+        found_here = Found(where, what, np.zeros((len(where), 4)), np.ones(len(where)), said[name])
+        numbers = coco_eval.score(truth, found_here, evaluator=config.evaluator).numbers
+        results.append(Ceiling(name, numbers, float(np.mean(ious[name]))))
+    return results
+
+
+def read_scene(dataset: CocoDataset, index: int, config: CeilingsConfig) -> Scene:
+    """An image's objects, resized as the original FCOS resizes."""
+    image = dataset.images[index]
+    size = resized_size(
+        image.height, image.width, short_side=config.short_side, max_side=config.max_side, convention="original"
+    )
+    example = load(dataset, index, size, convention="original", masks=True)
+    assert example.masks is not None
+    return Scene(example.masks, bitmaps.largest_parts(example.masks), example.boxes, example.original)
+
+
+def by_rays(scene: Scene, *, n_rays: int, largest: bool = True, from_mass: bool = True) -> list[dict[str, Any]]:
+    """The masks as the ends of ``n_rays`` rays from their centre of mass, or from the middle of the box."""
+    masks = scene.largest if largest else scene.masks
+    middles = (scene.boxes[:, :2] + scene.boxes[:, 2:]) / 2
+    points = bitmaps.mass_centers(masks, scene.boxes) if from_mass else middles
+    objects = torch.arange(len(masks))
+    lengths = polar.ray_lengths(masks, points, objects, polar.reaches(scene.boxes, points), n_rays=n_rays)
+    return polar.drawn(lengths, points, size=scene.size, original=scene.original)
+
+
+def by_grid(scene: Scene, *, stride: int) -> list[dict[str, Any]]:
+    """The masks as their pixels at every ``stride``-th place, which is what CondInst learns at a stride of 4."""
+    cells = sampled(torch.nn.functional.pad(scene.masks, _padding(scene.size, stride)), stride).float()
+    rows, columns = cells.shape[1:]
+    axes = reading.axes((rows, columns), factor=stride, size=scene.size, original=scene.original)
+    return [bitmaps.run_lengths(reading.read(mask, axes)) for mask in cells]
+
+
+def ways_of(config: CeilingsConfig) -> dict[str, Said]:
+    """All that is asked for, by name."""
+    ways: dict[str, Said] = {
+        f"polar, {n} rays": lambda scene, n=n: by_rays(scene, n_rays=n)  # type: ignore[misc]
+        for n in config.rays
+    }
+    if config.rays:
+        n = 36 if 36 in config.rays else config.rays[-1]
+        ways[f"polar, {n} rays, all parts"] = lambda scene: by_rays(scene, n_rays=n, largest=False)
+        ways[f"polar, {n} rays, from the box's middle"] = lambda scene: by_rays(scene, n_rays=n, from_mass=False)
+    for stride in config.strides:
+        ways[f"grid, stride {stride}"] = lambda scene, stride=stride: by_grid(scene, stride=stride)  # type: ignore[misc]
+    return ways
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    config = command_line.parse(CeilingsConfig, args, prog=PROG, description=DESCRIPTION)
+    files.check_out(config.out)
+    files.check_out(config.curve, name="curve")
+    coco_eval.check(config.evaluator)
+    matplotlib = None if config.curve is None else _matplotlib()
+    dataset = CocoDataset(config.data, config.split)
+    if bare := dataset.without_mask:
+        raise InputError(
+            f"{dataset.annotation_file}: annotation {bare[0]} has no segmentation, which masks are made of; give a set "
+            "with masks"
+        )
+    found = ceilings(dataset, ways_of(config), config=config)
+    if config.out is not None:
+        files.write_json(config.out, as_json(config, found))
+    if config.curve is not None:
+        with files.replacing(config.curve) as stream:
+            stream.write(picture(config, found, matplotlib))
+    print(table(found))
+    return 0
+
+
+def table(found: Sequence[Ceiling]) -> str:
+    """A row for each way."""
+    width = max(len(one.name) for one in found)
+    lines = ["".ljust(width) + "".join(f"{name:>7}" for name in (*COLUMNS, "IoU"))]
+    for one in found:
+        values = [*(one.numbers[name] for name in COLUMNS), one.mean_iou]
+        cells = ["-" if value is None else f"{value:.3f}".removeprefix("0") for value in values]
+        lines.append(one.name.ljust(width) + "".join(f"{cell:>7}" for cell in cells))
+    return "\n".join(lines)
+
+
+def as_json(config: CeilingsConfig, found: Sequence[Ceiling]) -> dict[str, Any]:
+    """What was measured, and of what."""
+    settings = {
+        name: str(value) if isinstance(value, Path) else value for name, value in dataclasses.asdict(config).items()
+    }
+    return {
+        "config": settings,
+        "ceilings": [{"name": one.name, **one.numbers, "mean_iou": one.mean_iou} for one in found],
+    }
+
+
+def picture(config: CeilingsConfig, found: Sequence[Ceiling], matplotlib: Any) -> bytes:
+    """AP by the number of rays, of all objects and by their size, as SVG; what a grid of stride 4 reaches beside it."""
+    by_name = {one.name: one.numbers for one in found}
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "ceilings"}):
+        figure = matplotlib.figure.Figure(figsize=(5.6, 4.0), layout="constrained")
+        axes = figure.add_subplot()
+        for column, label in zip(("AP", "S", "M", "L"), ("all", "small", "medium", "large"), strict=True):
+            values = [by_name[f"polar, {n} rays"][column] for n in config.rays]
+            shown = [np.nan if value is None else value for value in values]
+            style = {"linewidth": 2.2, "color": "black"} if column == "AP" else {"linewidth": 1.2}
+            axes.plot(config.rays, shown, marker="o", markersize=3, label=f"rays, {label}", **style)
+        if 4 in config.strides and (grid := by_name["grid, stride 4"]["AP"]) is not None:
+            axes.axhline(grid, color="0.5", linestyle="--", linewidth=1, label="grid of stride 4, all")
+        axes.set(xlabel="rays", ylabel="AP of masks, at best", ylim=(0, 1.02), xlim=(0, None))
+        axes.grid(color="0.92")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False, loc="lower right", fontsize=9)
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format="svg", metadata={"Date": None})
+    return drawn.getvalue()
+
+
+def _padding(size: tuple[int, int], stride: int) -> tuple[int, int, int, int]:
+    height, width = size
+    return 0, -width % stride, 0, -height % stride
+
+
+def _matplotlib() -> Any:
+    try:
+        matplotlib = importlib.import_module("matplotlib")
+        importlib.import_module("matplotlib.figure")
+    except ImportError as error:
+        raise InputError(
+            f"curve is drawn by matplotlib, which is not installed ({error}); pip install 'dimensional-views[viz]'"
+        ) from error
+    return matplotlib
+
+
+if __name__ == "__main__":
+    sys.exit(command_line.run(main, prog=PROG))
