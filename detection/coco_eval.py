@@ -106,7 +106,12 @@ class Evaluation:
 
 
 def ground_truth(path: Path, *, iou_type: IouType = "bbox") -> GroundTruth:
-    """What the annotation file says is to be found: boxes as they are written, not clipped.
+    """What the annotation file says is to be found; see `ground_truths`."""
+    return ground_truths(path, (iou_type,))[0]
+
+
+def ground_truths(path: Path, iou_types: Sequence[IouType]) -> list[GroundTruth]:
+    """What the annotation file says is to be found, of each kind: boxes as they are written, not clipped.
 
     Raises
     ------
@@ -115,6 +120,10 @@ def ground_truth(path: Path, *, iou_type: IouType = "bbox") -> GroundTruth:
         to be measured.
     """
     contents = annotation_file.read(path)
+    return [_truth(contents, path, iou_type) for iou_type in iou_types]
+
+
+def _truth(contents: annotation_file.Contents, path: Path, iou_type: IouType) -> GroundTruth:
     areas = np.where(np.isnan(contents.areas), contents.boxes[:, 2:].prod(axis=1), contents.areas)
     annotations: list[dict[str, Any]] = [
         {
@@ -133,7 +142,8 @@ def ground_truth(path: Path, *, iou_type: IouType = "bbox") -> GroundTruth:
                 raise InputError(
                     f"{path}: annotation {contents.ids[at]} has no segmentation, by which masks are measured; give one"
                 )
-            annotation["segmentation"] = annotation_file.unpack(segmentation)
+            image = contents.images[contents.image[at]]
+            annotation["segmentation"] = _whole(annotation_file.unpack(segmentation), image)
     return GroundTruth(
         image_ids=tuple(image.id for image in contents.images),
         categories=contents.categories,
@@ -171,6 +181,14 @@ def label_map(model: Sequence[Category], data: Sequence[Category]) -> NDArray[np
 def check(evaluator: Evaluator) -> None:
     """Refuse, with an InputError, an evaluator that is not installed."""
     _module(evaluator)
+
+
+def _whole(segmentation: Any, image: annotation_file.ImageInfo) -> Any:
+    """A segmentation that pycocotools can read: it takes a polygon of two corners for a box, and stumbles over it."""
+    if isinstance(segmentation, list) and any(len(polygon) < 6 for polygon in segmentation):
+        kept = [polygon for polygon in segmentation if len(polygon) >= 6]
+        return kept or {"size": [image.height, image.width], "counts": [image.height * image.width]}
+    return segmentation
 
 
 def score(truth: GroundTruth, found: Found, *, evaluator: Evaluator = "pycocotools") -> Evaluation:

@@ -95,8 +95,9 @@ class ModelConfig:
     """Locations of an image whose masks are learned from, at most (condinst); the original has 500 for two images."""
     mask_rays: int = 36
     """Rays around a location (polar)."""
-    mask_part: Literal["largest", "all"] = "largest"
-    """Of an object in several parts, rays go to the outline of the largest, or to the farthest of all (polar)."""
+    mask_part: Literal["largest", "all"] = "all"
+    """Of an object in several parts, rays go to the farthest of all, or to the outline of the largest, as PolarMask
+    has it (polar)."""
 
     score_threshold: float = 0.05
     """What a candidate's probability must exceed."""

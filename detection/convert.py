@@ -141,6 +141,8 @@ def _adelaidet(
             "--boxes-only to convert its boxes"
         )
     conventions: dict[str, Any] = {}
+    if any(adelaidet.is_of_masks(name) for name in weights):
+        conventions.update(adelaidet.THRESHOLD)
     for name, field in ((adelaidet.MEAN, "mean"), (adelaidet.STD, "std")):
         if name in weights:
             if weights[name].numel() != 3:

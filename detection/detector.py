@@ -36,6 +36,8 @@ class Detector:
     fold : bool
         Let convolutions do the normalisation that follows them, and on a CPU, where images have their channels last,
         lay out their weights as its kernels want them: faster, same numbers up to rounding.
+    masks : bool
+        Find masks too, if the network says any.
     """
 
     def __init__(
@@ -46,11 +48,13 @@ class Detector:
         precision: Precision = "fp32",
         channels_last: bool = True,
         fold: bool = True,
+        masks: bool = True,
     ) -> None:
         self.device = torch.device(device)
         self.config: ModelConfig = model.config
         self.channels_last = channels_last
         self.precision = precision
+        self.masks = masks
         net = folded(model) if fold else copy.deepcopy(model).eval().requires_grad_(False)
         self.model: FCOS = _lowered(net.to(self.device), DTYPES[precision])
         layout = torch.channels_last if channels_last else torch.contiguous_format
@@ -99,7 +103,7 @@ class Detector:
         detections = []
         for image, (one, size, original) in enumerate(zip(found, sizes.tolist(), originals.tolist(), strict=True)):
             one = postprocess.to_original(one, size=size, original=original, config=config)
-            if predictions.masks is not None:
+            if self.masks and predictions.masks is not None:
                 assert one.places is not None
                 said = masks.decode(
                     predictions.masks,

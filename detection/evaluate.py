@@ -53,7 +53,7 @@ class EvaluateConfig:
     workers: int = 2
     """Processes that read images; results do not depend on it."""
     curves: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """A directory for precision by recall: precision_recall.csv and precision_recall.svg."""
+    """A directory for precision by recall: precision_recall.csv and .svg, and mask_precision_recall.csv and .svg."""
     draw: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """A directory for images with what is annotated, and beside it with what was found."""
     draw_images: int = 20
@@ -117,8 +117,8 @@ def evaluate(
 
 def ground_truths(dataset: CocoDataset, config: ModelConfig, *, masks: bool = True) -> list[GroundTruth]:
     """What is to be found by a detector of ``config``: boxes and, if it finds them and ``masks`` is on, masks."""
-    kinds: list[IouType] = ["bbox"] if config.masks == "none" or not masks else ["bbox", "segm"]
-    return [coco_eval.ground_truth(dataset.annotation_file, iou_type=kind) for kind in kinds]
+    kinds: tuple[IouType, ...] = ("bbox",) if config.masks == "none" or not masks else ("bbox", "segm")
+    return coco_eval.ground_truths(dataset.annotation_file, kinds)
 
 
 def find(detector: Finder, dataset: CocoDataset, *, batch_size: int, workers: int, progress: bool = False) -> Timed:
@@ -126,7 +126,7 @@ def find(detector: Finder, dataset: CocoDataset, *, batch_size: int, workers: in
     labels_here = coco_eval.label_map(detector.config.categories, dataset.categories)
     index_of = {image.id: index for index, image in enumerate(dataset.images)}
     parts: list[Found] = []
-    segmentations: list[dict[str, Any]] | None = None if detector.config.masks == "none" else []
+    segmentations: list[dict[str, Any]] = []
     start = time.perf_counter()
     batches = eval_batches(dataset, model=detector.config, batch_size=batch_size, workers=workers)
     with tqdm(total=len(dataset), desc="images", unit="image", leave=False, disable=None if progress else True) as bar:
@@ -142,12 +142,14 @@ def find(detector: Finder, dataset: CocoDataset, *, batch_size: int, workers: in
                 known = labels >= 0
                 images = np.full(int(known.sum()), index_of[image_id])
                 parts.append(Found(images, labels[known], boxes[known].astype(float), scores[known].astype(float)))
-                if segmentations is not None and detections.masks is not None:
+                if detections.masks is not None:
                     segmentations += [detections.masks[at] for at in np.flatnonzero(known)]
             bar.update(len(batch.image_ids))
     seconds = time.perf_counter() - start
     images, labels, boxes, scores = (np.concatenate(column) for column in list(zip(*parts, strict=True))[:4])
-    return Timed(Found(images, labels, boxes, scores, segmentations), seconds)
+    # A detector that is not to find masks finds none of any object.
+    masks = segmentations if len(segmentations) == len(scores) and detector.config.masks != "none" else None
+    return Timed(Found(images, labels, boxes, scores, masks), seconds)
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -169,7 +171,7 @@ def main(args: Sequence[str] | None = None) -> int:
     truths = ground_truths(dataset, checkpoint.config, masks=config.masks)
     model = checkpoints.build(checkpoint, ema=config.weights == "ema")
 
-    detector = Detector(model, device=device, precision=config.precision)
+    detector = Detector(model, device=device, precision=config.precision, masks=config.masks)
     found, seconds = find(detector, dataset, batch_size=config.batch_size, workers=config.workers, progress=True)
     measured = {truth.iou_type: coco_eval.score(truth, found, evaluator=config.evaluator) for truth in truths}
 

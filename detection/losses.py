@@ -1,4 +1,4 @@
-"""What the network is told: focal loss for classes, an IoU loss for boxes, cross entropy for their quality.
+"""What the network is told: focal loss for classes, an IoU loss for boxes, cross entropy for quality, and for masks.
 
 All in float32, whatever the network computes in. Every loss is a sum divided by a normaliser that is counted over the
 whole batch, so that the losses of parts of a batch (micro-batches, processes) add up to that of the batch.
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Normalisers(NamedTuple):
-    """What the sums of a batch are divided by: scalars, neither of them below a least value."""
+    """What the sums of a batch are divided by: scalars, none of them below a least value."""
 
     positives: Tensor
     """The number of positive locations, at least 1."""
@@ -131,12 +131,12 @@ def normalisers(targets: Sequence[Targets], *, config: ModelConfig) -> Normalise
     return Normalisers(
         positives=torch.stack([part.new_tensor(float(len(part))) for part in central]).sum(),
         centerness=torch.stack([part.sum() for part in central]).sum(),
-        masks=torch.stack([nothing if part.masks is None else masks.weight(part.masks) for part in targets]).sum(),
+        masks=torch.stack([nothing if part.masks is None else masks.normaliser(part.masks) for part in targets]).sum(),
     )
 
 
 def limited(sums: Normalisers) -> Normalisers:
-    """Sums as divisors: batches with next to no positive location divide by 1 instead."""
+    """Sums as divisors, none of them 0: a batch without positive locations divides their number by 1 instead."""
     least = 1e-6
     return Normalisers(sums.positives.clamp(min=1), sums.centerness.clamp(min=least), sums.masks.clamp(min=least))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from detection.config import ModelConfig, TrainConfig
+from detection.conversions import adelaidet
 from detection.errors import InputError
 
 CAFFE_BGR: dict[str, Any] = {"channels": "bgr", "mean": (102.9801, 115.9465, 122.7717), "std": (1.0, 1.0, 1.0)}
@@ -29,7 +30,7 @@ SMALL = ModelConfig(
     backbone="efficientnet-lite0",
     norm="frozen_bn",
     norm_eps=1e-3,
-    frozen_stages=1,
+    frozen_stages=2,
     fpn_channels=64,
     head_convs=2,
     short_side=256,
@@ -39,8 +40,8 @@ SMALL = ModelConfig(
 """What two cores train in minutes."""
 
 
-CONDINST = dataclasses.replace(IMPROVED, masks="condinst", centers="mask", norm_eps=1e-5)
-"""CondInst_MS_R_50 of AdelaiDet, on the improved FCOS."""
+CONDINST = dataclasses.replace(adelaidet.SOURCE.config, **adelaidet.CONDINST)
+"""CondInst_MS_R_50 of AdelaiDet, by whose conventions converted ones see and decide as well."""
 
 POLARMASK = dataclasses.replace(
     IMPROVED,
@@ -51,8 +52,12 @@ POLARMASK = dataclasses.replace(
     quality_on_box_tower=False,
     normalise_distances=False,
     box_loss="iou",
+    mask_part="largest",
+    nms_threshold=0.5,
+    norm_eps=1e-5,
 )
-"""polar_768_1x_r50 of PolarMask: it has a tower for rays beside those of FCOS."""
+"""polar_768_1x_r50 of PolarMask, whose tower for rays stands beside those of FCOS. Its scores are class x (centerness +
+.5), ours sqrt(class x centerness)."""
 
 MULTI_SCALE = (640, 672, 704, 736, 768, 800)
 
@@ -93,9 +98,10 @@ PRESETS: dict[str, dict[str, Any]] = {
     "mini": {
         "model": SMALL,
         "backbone_weights": "imagenet",
-        "batch_size": 8,
-        "max_iterations": 600,
-        "lr": 0.02,
+        "batch_size": 4,
+        "max_iterations": 1800,
+        "short_sides": (160, 192, 224, 256),
+        "lr": 0.01,
         "schedule": "cosine",
         "warmup": "linear",
         "warmup_iterations": 50,

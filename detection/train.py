@@ -19,10 +19,10 @@ import torch
 import tyro
 from tyro.conf import arg
 
-from detection import checkpoints, command_line, files, presets
+from detection import checkpoints, coco_eval, command_line, files, presets
 from detection.config import TrainConfig
 from detection.data.coco import CocoDataset
-from detection.data.loading import images_to_train_on, train_batches
+from detection.data.loading import images_to_train_on, refuse_bare, train_batches
 from detection.detector import Detector
 from detection.errors import InputError
 from detection.evaluate import evaluate
@@ -125,6 +125,10 @@ def run(config: TrainConfig, *, world: World, resume: bool) -> int:
         directory.refuse_taken(config.out)
     dataset = CocoDataset(config.data, config.train_split)
     validation = CocoDataset(config.data, config.val_split) if config.evaluate_every and world.first else None
+    if config.model.masks != "none":
+        refuse_bare(dataset)
+        if validation is not None:
+            coco_eval.ground_truths(validation.annotation_file, ("segm",))
     indices = images_to_train_on(dataset, skip_broken=config.skip_broken, speak=world.first)
     identity = {
         "annotations": checkpoints.fingerprint(dataset.annotation_file),
@@ -238,7 +242,8 @@ def notice(learner: Learner, *, n_images: int, n_all: int) -> list[str]:
     if learner.done:
         lines.append(f"Goes on after iteration {learner.done:,}.")
     from_scratch = config.backbone_weights is None and config.weights is None
-    if from_scratch and config.preset.startswith(PRETRAINED) and "scratch" not in config.preset:
+    published = config.preset.startswith(PRETRAINED) and not config.preset.endswith(("-condinst", "-polar"))
+    if from_scratch and published and "scratch" not in config.preset:
         lines.append(
             f"The published figure of {config.preset} is of a backbone trained on ImageNet; this one begins at random "
             "(backbone_weights is not given), and will not reach it."

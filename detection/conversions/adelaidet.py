@@ -7,11 +7,16 @@ pixel more, are cut at the image's border after suppression.
 
 from __future__ import annotations
 
+from typing import Any
+
 from detection.config import ModelConfig
 from detection.conversions.naming import MEMBER, TOWER_LAYERS, Source
 
 MASKS = ("controller.", "mask_branch.", "mask_head.")
 """With which the names begin of what CondInst adds to the detector."""
+
+THRESHOLD: dict[str, Any] = {"threshold_on": "score", "score_threshold": 0.05**0.5}
+"""CondInst keeps candidates of class x centerness > .05 (THRESH_WITH_CTR); the score is the root of that."""
 
 SIZES = "mask_head.sizes_of_interest"
 """What CondInst divides positions by, level by level: in its files, but the same in all that are published."""
@@ -53,7 +58,7 @@ SOURCE = Source(
         (rf"mask_branch\.(refine\.[012]|tower\.\d+)\.([01])\.{MEMBER}", r"masks.\1.\2.\3"),
         (r"mask_branch\.(tower\.\d+)\.(weight|bias)", r"masks.\1.\2"),
     ),
-    ignored=(MEAN, STD, SIZES),
+    ignored=(MEAN, STD, SIZES, r"mask_head\._iter", r"mask_branch\.(seg_head|logits)\..*"),
     config=ModelConfig(
         stride_in_1x1=True,
         norm_eps=1e-5,
@@ -64,6 +69,10 @@ SOURCE = Source(
         resize="detectron2",
     ),
 )
+
+
+CONDINST: dict[str, Any] = {"masks": "condinst", "centers": "mask", **THRESHOLD}
+"""What makes of these conventions a CondInst's."""
 
 
 def is_of_masks(name: str) -> bool:

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from detection.data.bitmaps import largest_parts
 from detection.data.coco import CocoDataset
 from detection.data.transforms import Convention, flip, flip_boxes, resize, resize_boxes, resize_masks
-from detection.masks.bitmaps import filled, largest_parts
 
 
 class Batch(NamedTuple):
@@ -31,7 +31,10 @@ class Batch(NamedTuple):
     image_ids: list[int]
 
     def to(self, device: torch.device | str, *, channels_last: bool = False) -> Batch:
-        """The batch on ``device``, the images in the given memory layout; copies from pinned memory do not wait."""
+        """The batch on ``device``, the images in the given memory layout; copies from pinned memory do not wait.
+
+        Masks stay where they are: they are many, and needed for a moment only (see `detection.training.step.to_say`).
+        """
         layout = torch.channels_last if channels_last else torch.contiguous_format
 
         def move(tensor: Tensor) -> Tensor:
@@ -43,7 +46,6 @@ class Batch(NamedTuple):
             originals=move(self.originals),
             boxes=[move(boxes) for boxes in self.boxes],
             labels=[move(labels) for labels in self.labels],
-            masks=None if self.masks is None else [move(masks) for masks in self.masks],
         )
 
     def split(self, size: int) -> list[Batch]:
@@ -88,8 +90,7 @@ def load(
 ) -> Example:
     """Image ``index`` of ``dataset`` resized to ``size`` (height, width), and its objects without crowds.
 
-    Every object has a mask, where there shall be ``masks``: of what is too small for one, the pixels that its box
-    touches. With ``largest`` only the largest part of each is left.
+    Where there shall be ``masks``, only the largest part of each is left if ``largest``.
 
     Raises
     ------
@@ -101,7 +102,7 @@ def load(
     image = resize(pixels, size, convention)
     alone = ~annotations.crowd
     boxes = resize_boxes(annotations.boxes[alone], original, size)
-    drawn = filled(resize_masks(dataset.masks(index, crowd=False), size), boxes) if masks else None
+    drawn = resize_masks(dataset.masks(index, crowd=False), size) if masks else None
     if drawn is not None and largest:
         drawn = largest_parts(drawn)
     if flipped:

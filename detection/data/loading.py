@@ -169,14 +169,20 @@ def train_batches(
     """
     if indices is None:
         indices = images_to_train_on(dataset, skip_broken=config.skip_broken, speak=rank == 0)
-    if masks and (bare := dataset.without_mask):
+    if masks:
+        refuse_bare(dataset)
+    stream = TrainStream(dataset, config=config, indices=indices, rank=rank, world=world, masks=masks)
+    pin_memory = config.device != "cpu" and torch.cuda.is_available()
+    return read_ahead(stream, itertools.count(start), workers=config.workers, pin_memory=pin_memory)
+
+
+def refuse_bare(dataset: CocoDataset) -> None:
+    """Refuse, with an InputError, a set in which an object other than a crowd has no mask."""
+    if bare := dataset.without_mask:
         raise InputError(
             f"{dataset.annotation_file}: annotation {bare[0]} has no segmentation, which masks are made of; give one "
             f"({len(bare)} have none)"
         )
-    stream = TrainStream(dataset, config=config, indices=indices, rank=rank, world=world, masks=masks)
-    pin_memory = config.device != "cpu" and torch.cuda.is_available()
-    return read_ahead(stream, itertools.count(start), workers=config.workers, pin_memory=pin_memory)
 
 
 def eval_batches(

@@ -81,14 +81,19 @@ def resize_boxes(boxes: Tensor, original: tuple[int, int], size: tuple[int, int]
 
 
 def resize_masks(masks: Tensor, size: tuple[int, int]) -> Tensor:
-    """``masks`` uint8 [n, h, w] of 0 and 1 resized to [n, *size]: 1 where at least half of a pixel is covered."""
+    """``masks`` uint8 [n, h, w] of 0 and 1 resized to [n, *size]: 1 where at least half of a pixel is covered.
+
+    Of a mask so thin or small that this is so nowhere, where at least half as much is covered as anywhere.
+    """
     if masks.shape[-2:] == size or not len(masks):
         return masks.new_zeros((0, *size)) if not len(masks) else masks
     # Covering is measured in 255ths of a byte: bytes are resized several times faster than floats.
     covered = functional.interpolate(
         (masks * 255)[None], size=size, mode="bilinear", align_corners=False, antialias=True
     )[0]
-    return (covered >= 128).to(torch.uint8)
+    most = covered.flatten(1).amax(1)[:, None, None]
+    least = torch.where(most >= 128, 128, (most + 1) // 2).clamp(min=1)
+    return (covered >= least).to(torch.uint8)
 
 
 def flip(image: Tensor) -> Tensor:

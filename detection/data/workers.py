@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
@@ -60,8 +61,8 @@ def read_ahead(stream: Dataset[Batch], keys: Iterable[int], *, workers: int, pin
 class _Guarded(Dataset[Any]):
     """A stream whose refusals are returned: raised in a worker they would come with its traceback as their text.
 
-    What is small is returned as arrays, which are sent by value; each tensor would hold a file open until it is used,
-    and a few batches read ahead would reach the limit of open files.
+    All but the images is returned as arrays, which are sent by value; each tensor would hold a file open until it is
+    used, and a few batches read ahead would reach the limit of open files.
     """
 
     def __init__(self, stream: Dataset[Batch]) -> None:
@@ -77,6 +78,8 @@ class _Guarded(Dataset[Any]):
             "originals": batch.originals.numpy(),
             "boxes": [boxes.numpy() for boxes in batch.boxes],
             "labels": [labels.numpy() for labels in batch.labels],
+            # A bit for every pixel.
+            "masks": None if batch.masks is None else [np.packbits(masks.numpy(), axis=-1) for masks in batch.masks],
         }
         return batch._replace(**arrays)
 
@@ -89,8 +92,16 @@ def _unguarded(found: Any) -> Batch:
         "originals": torch.from_numpy(found.originals),
         "boxes": [torch.from_numpy(boxes) for boxes in found.boxes],
         "labels": [torch.from_numpy(labels) for labels in found.labels],
+        "masks": None if found.masks is None else _unpacked(found),
     }
     return found._replace(**tensors)
+
+
+def _unpacked(found: Any) -> list[torch.Tensor]:
+    """Masks uint8 [n, h, w] of bits."""
+    widths = found.sizes[:, 1].tolist()
+    unpacked = (np.unpackbits(bits, axis=-1, count=w) for bits, w in zip(found.masks, widths, strict=True))
+    return [torch.from_numpy(masks) for masks in unpacked]
 
 
 def _ended(error: Exception) -> bool:

@@ -65,9 +65,9 @@ def targets(
     return polar.targets(where, assigned, masks, boxes, config=config)
 
 
-def weight(found: Targets) -> Tensor:
+def normaliser(found: Targets) -> Tensor:
     """What the losses of masks of a whole batch are divided by: a scalar, which adds up over its parts."""
-    return condinst.weight(found) if isinstance(found, condinst.Targets) else polar.weight(found)
+    return condinst.normaliser(found) if isinstance(found, condinst.Targets) else polar.normaliser(found)
 
 
 def loss(said: MaskCodes, found: Targets, positive: Tensor) -> Tensor:

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from detection.config import ModelConfig, Norm
-from detection.masks import bitmaps, reading
+from detection.data import bitmaps
+from detection.masks import reading
 from detection.masks.codes import MaskCodes
 from detection.masks.grids import enlarged, sampled
 from detection.norm import normalisation
@@ -173,7 +174,7 @@ def targets(
     )
 
 
-def weight(found: Targets) -> Tensor:
+def normaliser(found: Targets) -> Tensor:
     """What the losses of a batch are divided by: the number of locations that learn masks."""
     return torch.tensor(float(len(found.places)), device=found.places.device)
 

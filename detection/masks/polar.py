@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from detection.config import STRIDES, ModelConfig
-from detection.masks import bitmaps
+from detection.data import bitmaps
 from detection.masks.codes import MaskCodes
 from detection.targets import BACKGROUND, Locations
 from detection.targets import Targets as BoxTargets
@@ -130,8 +130,12 @@ def reaches(boxes: Tensor, points: Tensor) -> Tensor:
 
 
 def polar_centerness(lengths: Tensor) -> Tensor:
-    """sqrt(shortest / longest ray) (PolarMask, eq. 2): [...] in (0, 1], of lengths [..., R] above 0."""
-    return (lengths.amin(-1) / lengths.amax(-1)).sqrt()
+    """sqrt(shortest / longest ray) (PolarMask, eq. 2): [...] in [0, 1], of lengths [..., R] above 0.
+
+    0 where no ray meets the mask: nothing is to be learned there.
+    """
+    longest = lengths.amax(-1)
+    return torch.where(longest > SHORTEST, (lengths.amin(-1) / longest).sqrt(), 0)
 
 
 def polar_iou(a: Tensor, b: Tensor, *, power: int = 1) -> Tensor:
@@ -169,7 +173,7 @@ def targets(
     return Targets(torch.cat(found))
 
 
-def weight(found: Targets) -> Tensor:
+def normaliser(found: Targets) -> Tensor:
     """What the losses of a batch are divided by: the sum of the polar centerness of its positive locations."""
     return polar_centerness(found.lengths).sum()
 
@@ -210,8 +214,8 @@ def drawn(lengths: Tensor, points: Tensor, *, size: tuple[int, int], original: t
 
     ``size`` and ``original`` are as in `decode`.
     """
-    # Beyond the image it does not matter how far, and drawing goes along the whole outline.
-    lengths = lengths.clamp(max=2 * math.hypot(*size))
+    # Drawing goes along the whole outline, and crashes where it has no end.
+    lengths = lengths.nan_to_num(nan=0.0).clamp(max=2 * math.hypot(*size))
     corners = outlines(lengths, points).cpu().double()
     corners *= torch.tensor([original[1] / size[1], original[0] / size[0]], dtype=torch.float64)
     return [bitmaps.of_outline(one, *original) for one in corners.numpy()]

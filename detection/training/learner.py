@@ -217,6 +217,10 @@ def _load_detector(model: FCOS, config: TrainConfig, *, say: Callable[[str], Non
         )
     given = checkpoints.build(loaded).state_dict()
     own = model.state_dict()
+    fresh = {name: value for name, value in own.items() if name.startswith("masks.")}
+    if fresh and loaded.config.masks == "none":
+        say(f"{config.weights} finds no masks: what says them begins anew.")
+        given.update(fresh)
     if loaded.config.categories != config.model.categories:
         say(f"The categories of {config.weights} are others: the class logits begin anew.")
         given.update({name: value for name, value in own.items() if name.startswith("head.logits.")})

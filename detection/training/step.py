@@ -20,9 +20,9 @@ from torch.nn.parallel import DistributedDataParallel
 from detection import masks
 from detection.config import STRIDES, ModelConfig, Precision, TrainConfig
 from detection.data.batch import Batch
+from detection.data.bitmaps import mass_centers
 from detection.fcos import FCOS, Predictions
 from detection.losses import Normalisers, limited, losses, normalisers
-from detection.masks.bitmaps import mass_centers
 from detection.targets import Locations, Targets, assign, locations
 from detection.training.distributed import World
 
@@ -138,13 +138,15 @@ def to_say(part: Batch, where: Locations, *, config: ModelConfig) -> Targets:
         return assign(where, part.boxes, part.labels, config=config)
     assert part.masks is not None
     height, width = part.images.shape[-2:]
-    centers = [mass_centers(bits, boxes) for bits, boxes in zip(part.masks, part.boxes, strict=True)]
-    around = centers if config.centers == "mask" else None
-    found = assign(where, part.boxes, part.labels, config=config, centers=around)
+    drawn = [bits.to(part.images.device, non_blocking=True) for bits in part.masks]
+    centers = [(boxes[:, :2] + boxes[:, 2:]) / 2 for boxes in part.boxes]
+    if config.centers == "mask":
+        centers = [mass_centers(bits, boxes) for bits, boxes in zip(drawn, part.boxes, strict=True)]
+    found = assign(where, part.boxes, part.labels, config=config, centers=centers)
     of_masks = masks.targets(
         where,
         found,
-        masks=part.masks,
+        masks=drawn,
         boxes=part.boxes,
         centers=centers,
         config=config,

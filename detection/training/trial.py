@@ -58,7 +58,6 @@ def trial_batch(config: TrainConfig, dataset: CocoDataset, *, images: int) -> Ba
     corners = torch.rand(most, 2, 2, generator=generator).sort(dim=1).values * torch.tensor([width, height])
     boxes = corners.flatten(1).float() + torch.tensor([0.0, 0.0, 1.0, 1.0])
     pixels = torch.randint(256, (images, 3, height, width), generator=generator, dtype=torch.uint8)
-    bits = torch.randint(2, (most, height, width), generator=generator, dtype=torch.uint8)
     size = torch.tensor([[height, width]]).expand(images, 2)
     return Batch(
         images=pixels.float() if config.model.resize == "torchvision" else pixels,
@@ -66,9 +65,17 @@ def trial_batch(config: TrainConfig, dataset: CocoDataset, *, images: int) -> Ba
         originals=size,
         boxes=[boxes] * images,
         labels=[torch.zeros(most, dtype=torch.int64)] * images,
-        masks=None if config.model.masks == "none" else [bits] * images,
+        masks=None if config.model.masks == "none" else [_filled(boxes, height, width) for _ in range(images)],
         image_ids=list(range(images)),
     )
+
+
+def _filled(boxes: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """Masks uint8 [n, height, width] as large as ``boxes`` [n, 4], so that as many locations learn as can."""
+    masks = torch.zeros(len(boxes), height, width, dtype=torch.uint8)
+    for mask, (x1, y1, x2, y2) in zip(masks, boxes.round().long().tolist(), strict=True):
+        mask[y1:y2, x1:x2] = 1
+    return masks
 
 
 def trial(config: TrainConfig, *, share: int) -> float:

@@ -162,7 +162,8 @@ def detect(
         where = torch.tensor([(j, i) for i in range(rows) for j in range(columns)]).float() * stride + stride // 2
 
         product = (probability * centerness).flatten()
-        above = (probability.flatten() > 0.05).nonzero().flatten()
+        # CondInst sets THRESH_WITH_CTR.
+        above = ((product if "controller.weight" in w else probability.flatten()) > 0.05).nonzero().flatten()
         best = above[product[above].argsort(descending=True, stable=True)][:per_level]
         place = best // probability.shape[1]
         boxes.append(torch.cat([where[place] - sides[place, :2], where[place] + sides[place, 2:]], dim=1))

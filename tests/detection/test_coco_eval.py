@@ -213,6 +213,20 @@ def test_nothing_is_printed(three, evaluator, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+def test_polygons_of_two_corners_have_no_inside(tmp_path, evaluator):
+    thing = [10, 10, 50, 10, 50, 50, 10, 50]
+    annotations = [
+        annotated(1, 0, 9, [10, 10, 40, 40], segmentation=[[1, 1, 5, 5], thing]),
+        annotated(2, 0, 9, [80, 80, 9, 9], segmentation=[[80, 80, 89, 89]]),
+    ]
+    mask = pytest.importorskip("pycocotools.mask")
+    pixels = np.zeros((200, 200), dtype=np.uint8)
+    pixels[10:50, 10:50] = 1
+    truth = ground_truth(write(tmp_path / "thin.json", annotations), iou_type="segm")
+    detections = found((0, 1, 0.9, [10, 10, 50, 50]))._replace(masks=[mask.encode(np.asfortranarray(pixels))])
+    assert score(truth, detections, evaluator=evaluator).numbers["AR100"] == pytest.approx(0.5)
+
+
 def test_masks_are_measured_by_their_pixels(tmp_path, evaluator):
     mask = pytest.importorskip("pycocotools.mask")
     # An L of three quarters of its box, 40 x 40: a box's mask overlaps it by 3/4.

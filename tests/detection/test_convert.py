@@ -327,7 +327,10 @@ def test_a_condinst_finds_the_masks_that_its_project_defines(images: list[Path],
 
 def test_a_condinst_is_converted_without_its_masks_if_asked(small: dict[str, Weights]) -> None:
     weights = {**small["adelaidet"], **adelaidet_reference.masks(channels=32)}
-    boxes = convert.convert(weights, "adelaidet", boxes_only=True).weights
+    weights |= {"mask_head._iter": torch.zeros(1), "mask_branch.logits.bias": torch.zeros(3)}
+    made = convert.convert(weights, "adelaidet", boxes_only=True)
+    assert made.config.threshold_on == "score"
+    boxes = made.weights
     expected = convert.convert(small["adelaidet"], "adelaidet").weights
     assert boxes.keys() == expected.keys()
     assert all(torch.equal(boxes[n], expected[n]) for n in expected)

@@ -22,11 +22,15 @@ from detection.config import ModelConfig
 from detection.data import masks as coco_masks
 from detection.data.batch import load
 from detection.data.coco import CocoDataset
+from detection.data.loading import train_batches
+from detection.data.transforms import resize_masks
 from detection.detector import Detector
 from detection.errors import InputError
 from detection.fcos import FCOS
+from detection.masks import polar
 from detection.training.distributed import alone
-from detection.training.learner import Learner
+from detection.training.learner import Learner, begin
+from detection.training.memory import measured
 from tests.detection.small_runs import CATEGORIES, MASKS, MODEL, noise_batch, small_config, write_set
 from tests.detection.test_train import SMALL, assert_same_run, log_of
 
@@ -106,7 +110,7 @@ def test_masks_of_a_set_without_any_are_not_measured_but_refused(
     assert evaluate.main([*flags, "--no-masks", "--workers", "0"]) == 0
     assert run(*with_preset("polar"), "--data", bare, "--out", tmp_path / "r") == 2
     assert "has no segmentation, which masks are made of" in capsys.readouterr().err
-    assert not (tmp_path / "r" / "last.pt").exists()
+    assert not (tmp_path / "r").exists()
 
 
 def sure(kind: str, **fields: Any) -> FCOS:
@@ -181,17 +185,87 @@ def test_images_without_objects_and_bf16_are_learned_from():
         assert learner.update(empty).losses["mask"] == 0, kind
 
 
-def test_objects_too_small_for_their_mask_keep_a_pixel(data: Path):
+def test_thin_and_small_masks_stay_where_they_are_when_their_image_gets_smaller():
+    masks = torch.zeros(3, 100, 120, dtype=torch.uint8)
+    masks[0, torch.arange(100), torch.arange(100)] = 1  # a thin diagonal
+    masks[1, 50, 60] = 1
+    small = resize_masks(masks, (50, 60))
+    rows, columns = small[0].nonzero().unbind(1)
+    assert (rows - columns).abs().max() <= 1
+    assert 40 <= len(rows) <= 150
+    assert (small[1].nonzero() - torch.tensor([25, 30])).abs().max() <= 1
+    assert 1 <= small[1].sum() <= 4
+    assert small[2].sum() == 0  # what is nowhere stays so
+    # Where pixels are covered by half or more, no others count.
+    masks[2, 20:60, 20:60] = 1
+    masks[2, 80, 80] = 1
+    assert resize_masks(masks, (50, 60))[2].sum() == 20 * 20 - 4
+
+
+@pytest.mark.parametrize("kind", MASKS)
+def test_an_object_whose_mask_is_empty_teaches_none(kind: str):
+    model = dataclasses.replace(MODEL, **MASKS[kind])
+    learner = Learner(FCOS(model), small_config(model=model), world=alone())
+    batch = noise_batch(masks=True)
+    assert batch.masks is not None
+    empty = batch._replace(masks=[torch.zeros_like(masks) for masks in batch.masks])
+    update = learner.update(empty)
+    assert update.positives > 0
+    assert update.losses["mask"] == 0
+
+
+def test_weights_of_a_detector_of_boxes_are_a_beginning(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    torch.manual_seed(3)
+    boxes = FCOS(MODEL)
+    checkpoints.save(tmp_path / "boxes.pt", Checkpoint(MODEL, boxes.state_dict(), None, "a test"))
+    model = dataclasses.replace(MODEL, **MASKS["polar"])
+    said: list[str] = []
+    network = begin(small_config(model=model, weights=tmp_path / "boxes.pt"), say=said.append)
+    assert len(said) == 1
+    assert "finds no masks" in said[0]
+    for name, value in boxes.state_dict().items():
+        assert torch.equal(network.state_dict()[name], value)
+
+
+def test_workers_send_masks_as_they_are(data: Path):
     dataset = CocoDataset(data, "train2017")
-    example = load(dataset, 1, (4, 6), convention="original", masks=True)
-    assert example.masks is not None
-    whole = load(dataset, 1, (64, 96), convention="original", masks=True)
-    assert whole.masks is not None
-    assert len(example.masks) == len(whole.masks) > 0
-    assert example.masks.flatten(1).amax(1).min() == 1
-    # Others keep exactly what they have: no mask is widened to its box.
-    exact = dataset.masks(1, crowd=False)
-    assert torch.equal(whole.masks, exact)
+    config = small_config(model=dataclasses.replace(MODEL, **MASKS["condinst"]), batch_size=2)
+    batches = []
+    for workers in (0, 1):
+        stream = train_batches(dataset, config=dataclasses.replace(config, workers=workers), start=0, masks=True)
+        batches.append(next(stream))
+    assert batches[0].masks is not None
+    assert batches[1].masks is not None
+    for a, b in zip(batches[0].masks, batches[1].masks, strict=True):
+        assert torch.equal(a, b)
+
+
+def test_rays_that_are_no_numbers_draw_nothing():
+    lengths = torch.ones(1, 12)
+    lengths[0, 3] = torch.nan
+    (packed,) = polar.drawn(lengths, torch.tensor([[5.0, 5]]), size=(10, 10), original=(10, 10))
+    assert coco_masks.decode(packed, 10, 10).sum() <= 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", MASKS)
+def test_a_compiled_network_learns_the_same(kind: str):
+    model = dataclasses.replace(MODEL, **MASKS[kind])
+    losses = []
+    for compiled in (False, True):
+        torch.manual_seed(0)
+        learner = Learner(FCOS(model), small_config(model=model, compile=compiled), world=alone())
+        losses.append([learner.update(noise_batch(masks=True, seed=step)).losses for step in range(2)])
+    for plain, quick in zip(*losses, strict=True):
+        assert quick == pytest.approx(plain, rel=1e-3)
+
+
+@pytest.mark.slow
+def test_trials_of_memory_know_masks(data: Path):
+    model = dataclasses.replace(MODEL, **MASKS["condinst"])
+    config = small_config(data=data, model=model, batch_size=2)
+    with_masks = measured(config, share=2, device=torch.device("cpu"))
+    assert 0 < with_masks < 4 * 2**30
 
 
 def test_crowds_teach_no_mask(tmp_path: Path):

@@ -176,7 +176,7 @@ def test_a_batch_without_objects_loses_nothing_but_reaches_all_weights():
     assigned = assign(where, *nothing, config=CONFIG)
     empty = [torch.zeros(0, *SIZE, dtype=torch.uint8)]
     found = targets(where, assigned, empty, [torch.zeros(0, 2)], config=CONFIG, image_size=SIZE)
-    assert condinst.weight(found) == 0
+    assert condinst.normaliser(found) == 0
     loss = condinst.loss(model(features, features), found)
     assert loss.item() == 0
     loss.backward()

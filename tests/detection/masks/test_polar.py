@@ -174,7 +174,7 @@ def test_positive_locations_learn_the_rays_to_their_mask(normalised: bool):
         difference = ((found.lengths * unit)[row] - exact).abs()
         assert difference.median() < 0.02
         assert difference.max() < 1.5
-    assert polar.weight(found).item() == pytest.approx(polar_centerness(found.lengths).sum().item())
+    assert polar.normaliser(found).item() == pytest.approx(polar_centerness(found.lengths).sum().item())
 
 
 def test_a_mask_ends_before_its_reach():

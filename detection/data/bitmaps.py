@@ -14,26 +14,17 @@ from torch import Tensor
 
 def mass_centers(masks: Tensor, boxes: Tensor) -> Tensor:
     """The mean x, y [n, 2] of the pixels of ``masks`` [n, h, w]; where there are none, the middle of the box."""
-    ones = masks.float()
-    mass = ones.sum((1, 2))
+    columns, rows = masks.sum(1, dtype=torch.float32), masks.sum(2, dtype=torch.float32)
+    mass = rows.sum(1)
     down = torch.arange(masks.shape[1], device=masks.device) + 0.5
     across = torch.arange(masks.shape[2], device=masks.device) + 0.5
-    sums = torch.stack([(ones.sum(1) * across).sum(1), (ones.sum(2) * down).sum(1)], dim=1)
+    sums = torch.stack([(columns * across).sum(1), (rows * down).sum(1)], dim=1)
     return torch.where((mass > 0)[:, None], sums / mass.clamp(min=1)[:, None], (boxes[:, :2] + boxes[:, 2:]) / 2)
 
 
 def largest_parts(masks: Tensor) -> Tensor:
     """``masks`` [n, h, w] with nothing but the largest of their connected parts (by sides), of equal ones the first."""
     return torch.from_numpy(np.stack([_largest(mask) for mask in masks.numpy()])) if len(masks) else masks
-
-
-def filled(masks: Tensor, boxes: Tensor) -> Tensor:
-    """``masks`` [n, h, w], where one that has no pixel has those that its box ([n, 4]) touches instead."""
-    for at in (masks.flatten(1).amax(1) == 0).nonzero().squeeze(1).tolist():
-        left, top = (int(side) for side in boxes[at, :2].floor())
-        right, bottom = (int(side) for side in boxes[at, 2:].ceil())
-        masks[at, top:bottom, left:right] = 1
-    return masks
 
 
 def _largest(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:

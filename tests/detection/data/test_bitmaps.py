@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from detection.data import masks as coco_masks
-from detection.masks.bitmaps import filled, largest_parts, mass_centers, of_outline, run_lengths
+from detection.data.bitmaps import largest_parts, mass_centers, of_outline, run_lengths
 
 
 def test_the_centre_of_mass_is_the_mean_of_the_middles_of_pixels():
@@ -18,14 +18,6 @@ def test_the_centre_of_mass_is_the_mean_of_the_middles_of_pixels():
     centers = mass_centers(masks, boxes)
     torch.testing.assert_close(centers, torch.tensor([[4.0, 2.0], [15.5 / 3, 10.5 / 3], [2.5, 1.5]]))
     assert mass_centers(masks[:0], boxes[:0]).shape == (0, 2)
-
-
-def test_only_what_has_no_pixel_gets_those_of_its_box():
-    masks = torch.zeros(2, 6, 8, dtype=torch.uint8)
-    masks[0, 2, 3] = 1
-    found = filled(masks, torch.tensor([[0.0, 0, 8, 6], [3.2, 1.9, 3.4, 2.1]]))
-    assert found[0].sum() == 1
-    assert found[1].nonzero().tolist() == [[1, 3], [2, 3]]
 
 
 def test_of_several_parts_the_largest_is_left():
