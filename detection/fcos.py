@@ -27,7 +27,7 @@ class Predictions(NamedTuple):
     distances: Tensor
     """float32 [B, L, 4]: left, top, right, bottom, not below 0; in strides if normalised, otherwise in pixels."""
     quality: Tensor
-    """float [B, L]: the logit of the centerness or of the IoU."""
+    """float [B, L]: the logit of a centerness or of the IoU."""
     grid: tuple[tuple[int, int], ...]
     """Height and width of the five levels; L is the sum of their products."""
     masks: MaskCodes | None = None
@@ -35,7 +35,7 @@ class Predictions(NamedTuple):
 
 
 class FCOS(nn.Module):
-    """Backbone, feature pyramid and head; built from what a checkpoint carries."""
+    """Backbone, feature pyramid, head and, where there are any, masks; built from what a checkpoint carries."""
 
     mean: Tensor
     std: Tensor

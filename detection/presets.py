@@ -100,8 +100,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "backbone_weights": "imagenet",
         "batch_size": 4,
         "max_iterations": 1800,
-        # Smaller than what is looked at in use: that is quicker, and things seen larger are found better (Touvron et al.
-        # 2019, Fixing the train-test resolution discrepancy).
+        # Smaller than what is looked at in use: that is quicker, and what is seen larger is found better (Touvron et
+        # al. 2019, Fixing the train-test resolution discrepancy).
         "short_sides": (160, 192, 224, 256),
         "lr": 0.01,
         "schedule": "cosine",

@@ -62,7 +62,7 @@ def peak_memory(device: torch.device) -> float:
 def fit(config: TrainConfig, *, share: int, measure: Measure, say: Callable[[str], None]) -> Plan:
     """The fewest parts of a process's ``share`` of the batch that fit into ``config.fit_memory`` GiB.
 
-    Without computing activations twice if that is possible at all. The result of training stays what it is: a backbone
+    Without computing activations twice if that is possible at all. The result of training stays what it is: a network
     that normalises by batches is not given parts of them.
 
     Raises

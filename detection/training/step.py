@@ -2,8 +2,8 @@
 
 The loss of FCOS is a sum over the locations of a batch, divided by a count over the locations of that batch. A part of
 it (a micro-batch, the share of a process) that divided by a count of its own would learn something else: a part with a
-single positive location would weigh as much as one with a thousand. What locations should say depends on boxes alone,
-so all parts are counted first, in all processes, and then every part divides by the count of the whole.
+single positive location would weigh as much as one with a thousand. What locations should say depends on boxes and
+masks alone, so all parts are counted first, in all processes, and then every part divides by the count of the whole.
 """
 
 from __future__ import annotations
@@ -101,8 +101,8 @@ def backward(
     share : Batch
         This process's images of the batch, on the device.
     images_per_pass : int
-        Images that go through the network at once; their number changes memory and time, but (where the backbone does
-        not normalise by batches) no result.
+        Images that go through the network at once; their number changes memory and time, but (where nothing is
+        normalised by batches, see `batch_norms`) no result.
     scale : callable
         What makes of a loss the one that gradients are taken of (for float16).
     """

@@ -47,6 +47,7 @@ def assert_equal_bits(a: Any, b: Any, *, at: str = "checkpoint") -> None:
         {"ema": 0.9, "clip_gradients": 1.0},
         {"model": dataclasses.replace(MODEL, norm="bn", frozen_stages=0), "channels_last": True},
         {"precision": "bf16"},
+        {"precision": "fp16"},
     ],
 )
 def test_a_learner_goes_on_from_disk_bit_for_bit(tmp_path: Path, fields: dict[str, Any]):
@@ -72,6 +73,32 @@ def test_updates_make_the_loss_of_a_batch_smaller():
     losses = [sum(learner.update(noise_batch()).losses.values()) for _ in range(12)]
     assert losses[-1] < 0.8 * losses[0]
     assert learner.done == 12
+
+
+def test_float16_scales_its_loss_and_learns_about_the_same():
+    exact, coarse = learner_of(), learner_of(precision="fp16")
+    assert coarse.scaler.is_enabled()
+    # The first scales are too large: such updates are left out, until one fits.
+    for _ in range(12):
+        found = coarse.update(noise_batch())
+        if found.gradient_norm is not None:
+            break
+    expected = exact.update(noise_batch())
+    assert found.gradient_norm == pytest.approx(expected.gradient_norm, rel=0.05)
+    for name, value in expected.losses.items():
+        assert found.losses[name] == pytest.approx(value, rel=0.02)
+
+
+@pytest.mark.slow
+def test_a_compiled_network_learns_the_same():
+    plain, quick = learner_of(), learner_of(compile=True)
+    for step in range(2):
+        expected, found = (one.update(noise_batch(seed=step)) for one in (plain, quick))
+        assert found.losses == pytest.approx(expected.losses, rel=1e-4)
+    weights = (dict(one.checkpoint().weights) for one in (plain, quick))
+    for (name, a), (other, b) in zip(*(sorted(w.items()) for w in weights), strict=True):
+        assert name == other  # what is compiled is saved under the same names
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5)
 
 
 def test_without_a_learning_rate_nothing_changes_but_the_count():
