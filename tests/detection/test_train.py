@@ -30,7 +30,7 @@ from tests.detection.training.test_learner import assert_equal_bits
 
 SMALL = [
     *("--preset", "mini", "--backbone-weights", "None", "--fpn-channels", "32", "--head-convs", "1"),
-    *("--short-side", "64", "--max-side", "96", "--batch-size", "2", "--max-iterations", "6"),
+    *("--short-side", "64", "--short-sides", "64", "--max-side", "96", "--batch-size", "2", "--max-iterations", "6"),
     *("--warmup-iterations", "2", "--workers", "0", "--device", "cpu", "--no-channels-last"),
     *("--log-every", "2", "--checkpoint-every", "2"),
 ]
@@ -116,16 +116,16 @@ def test_presets_are_listed(capsys: pytest.CaptureFixture[str]):
 @pytest.mark.parametrize(
     ("flags", "iterations"),
     [
-        ([], 600),
+        ([], 1600),
         (["--max-iterations", "7"], 7),
-        (["--max-images", "160"], 20),
+        (["--max-images", "160"], 40),
         (["--max_images=160", "--batch-size", "16"], 10),
     ],
 )
 def test_the_length_that_is_given_takes_the_place_of_the_presets(flags: Sequence[str], iterations: int):
     command = train.parse(["--preset", "mini", "--data", "d", "--out", "o", *flags])
     assert command.iterations == iterations
-    assert command.lr == 0.02
+    assert command.lr == 0.01
 
 
 def test_a_run_that_is_not_told_where_goes_to_a_directory_named_as_its_preset():
