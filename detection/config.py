@@ -205,6 +205,8 @@ class TrainConfig:
 
     short_sides: tuple[int, ...] = ()
     """Multi-scale training: shorter sides to draw from; empty: always that of the model."""
+    same_side: bool = False
+    """One draw for all images of a batch, so that less of it is padding; otherwise one for each image."""
     flip: float = 0.5
     """Probability of a left-right flip."""
     skip_broken: bool = False

@@ -102,7 +102,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "max_iterations": 1600,
         # Smaller than what is looked at in use: that is quicker, and what is seen larger is found better (Touvron et
         # al. 2019, Fixing the train-test resolution discrepancy).
-        "short_sides": (160, 192, 224),
+        "short_sides": (160, 192, 224, 256),
+        "same_side": True,
         "lr": 0.01,
         "schedule": "cosine",
         "warmup": "linear",

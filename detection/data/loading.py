@@ -84,6 +84,7 @@ class TrainStream(Dataset[Batch]):
             flip=config.flip,
             short_sides=config.short_sides or (config.model.short_side,),
             seed=config.seed,
+            same_side=config.same_side,
         )
 
     def __getitem__(self, iteration: int) -> Batch:

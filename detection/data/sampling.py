@@ -42,17 +42,27 @@ class BatchSampler:
         Probability that an image is flipped.
     short_sides
         Shorter sides that an image is resized to, drawn with equal probability.
+    same_side
+        Whether all images of a batch take the draw of its first.
     seed
         From 0 up.
     """
 
     def __init__(
-        self, portrait: NDArray[np.bool_], *, batch_size: int, flip: float, short_sides: Sequence[int], seed: int
+        self,
+        portrait: NDArray[np.bool_],
+        *,
+        batch_size: int,
+        flip: float,
+        short_sides: Sequence[int],
+        seed: int,
+        same_side: bool = False,
     ) -> None:
         if len(portrait) == 0 or batch_size < 1 or not short_sides or seed < 0:
             raise ValueError("there must be images, a batch of at least 1, a short side, and a seed from 0 up")
         self.portrait = np.asarray(portrait, dtype=np.bool_)
         self.batch_size, self.flip, self.short_sides, self.seed = batch_size, flip, tuple(short_sides), seed
+        self.same_side = same_side
         self._sizes = (int((~self.portrait).sum()), int(self.portrait.sum()))
         self._recent: dict[int, _Epoch] = {}
 
@@ -70,7 +80,8 @@ class BatchSampler:
         while self._complete(epoch + 1) <= iteration:
             epoch += 1
         queue, j = self._epoch(epoch).batches[iteration - self._complete(epoch)].tolist()
-        return [self._draw(queue, at) for at in range(j * self.batch_size, (j + 1) * self.batch_size)]
+        batch = [self._draw(queue, at) for at in range(j * self.batch_size, (j + 1) * self.batch_size)]
+        return [draw._replace(short_side=batch[0].short_side) for draw in batch] if self.same_side else batch
 
     def _complete(self, epochs: int) -> int:
         """Batches that are complete after so many epochs."""

@@ -44,6 +44,18 @@ def test_batches_are_those_that_queues_of_images_fill_in_turn(portrait: list[boo
             assert draw == (image, flip[image] < 0.5, (3, 5, 8)[int(3 * side[image])])
 
 
+def test_a_batch_can_take_the_side_of_its_first_image() -> None:
+    portrait = np.arange(30) % 3 == 0
+    options = {"batch_size": 4, "flip": 0.5, "short_sides": (3, 5, 8), "seed": 1}
+    each, same = BatchSampler(portrait, **options), BatchSampler(portrait, **options, same_side=True)
+    sides = Counter()
+    for iteration in range(60):
+        expected = each.batch(iteration)
+        assert same.batch(iteration) == [draw._replace(short_side=expected[0].short_side) for draw in expected]
+        sides[expected[0].short_side] += 1
+    assert set(sides) == {3, 5, 8}
+
+
 @given(portrait=SHAPES, batch_size=st.integers(1, 9), start=st.integers(0, 10**9))
 def test_any_iteration_is_known_without_those_before_it(portrait: list[bool], batch_size: int, start: int) -> None:
     first, later = sampler(portrait, batch_size), sampler(portrait, batch_size)
