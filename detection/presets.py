@@ -121,7 +121,7 @@ for _name, _row in list(PRESETS.items()):
             PRESETS[f"{_name}-{_kind}"] = {**_row, "model": dataclasses.replace(_row["model"], **_fields)}
         elif _name == "mini":
             _model = dataclasses.replace(_row["model"], **{**_fields, **SMALL_MASKS})
-            PRESETS[f"{_name}-{_kind}"] = {**_row, "model": _model}
+            PRESETS[f"{_name}-{_kind}"] = {**_row, "model": _model, "max_iterations": 1400}
 
 
 def names() -> tuple[str, ...]:
