@@ -9,7 +9,6 @@ of the mask, which is kinder than the bits that CondInst is taught ("as sampled"
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import io
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +23,7 @@ from pycocotools import mask as coco_mask
 from torch import Tensor
 from tqdm import tqdm
 
-from detection import coco_eval, command_line, files
+from detection import coco_eval, command_line, files, plotting
 from detection.coco_eval import Evaluator, Found
 from detection.data import bitmaps
 from detection.data.coco import CocoDataset
@@ -216,7 +215,7 @@ def main(args: Sequence[str] | None = None) -> int:
     files.check_out(config.out)
     files.check_out(config.curve, name="curve")
     coco_eval.check(config.evaluator)
-    matplotlib = None if config.curve is None else _matplotlib()
+    matplotlib = None if config.curve is None else plotting.matplotlib("curve is")
     dataset = CocoDataset(config.data, config.split)
     if bare := dataset.without_mask:
         raise InputError(
@@ -280,17 +279,6 @@ def picture(config: CeilingsConfig, found: Sequence[Ceiling], matplotlib: Any) -
 def _padding(size: tuple[int, int], stride: int) -> tuple[int, int, int, int]:
     height, width = size
     return 0, -width % stride, 0, -height % stride
-
-
-def _matplotlib() -> Any:
-    try:
-        matplotlib = importlib.import_module("matplotlib")
-        importlib.import_module("matplotlib.figure")
-    except ImportError as error:
-        raise InputError(
-            f"curve is drawn by matplotlib, which is not installed ({error}); pip install 'dimensional-views[viz]'"
-        ) from error
-    return matplotlib
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib
 import io
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detection import files
+from detection import files, plotting
 from detection.coco_eval import IOUS, RECALLS, Evaluation
 from detection.errors import InputError
 
@@ -33,7 +32,7 @@ def curves(precision: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def check() -> None:
     """Refuse, with an InputError, to draw where matplotlib is not installed."""
-    _matplotlib()
+    plotting.matplotlib("curves are")
 
 
 def write(directory: Path, evaluation: Evaluation) -> None:
@@ -46,7 +45,7 @@ def write(directory: Path, evaluation: Evaluation) -> None:
     InputError
         If matplotlib is not installed, or the files cannot be written.
     """
-    matplotlib = _matplotlib()
+    matplotlib = plotting.matplotlib("curves are")
     try:
         directory.mkdir(parents=True, exist_ok=True)
         name = "precision_recall" if evaluation.iou_type == "bbox" else "mask_precision_recall"
@@ -99,14 +98,3 @@ def _picture(evaluation: Evaluation, matplotlib: Any) -> bytes:
 
 def _kind(evaluation: Evaluation) -> str:
     return "boxes" if evaluation.iou_type == "bbox" else "masks"
-
-
-def _matplotlib() -> Any:
-    try:
-        matplotlib = importlib.import_module("matplotlib")
-        importlib.import_module("matplotlib.figure")
-    except ImportError as error:
-        raise InputError(
-            f"curves are drawn by matplotlib, which is not installed ({error}); pip install 'dimensional-views[viz]'"
-        ) from error
-    return matplotlib

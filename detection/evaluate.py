@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -161,7 +160,7 @@ def main(args: Sequence[str] | None = None) -> int:
     if config.curves is not None:
         curves.check()
     for name in ("curves", "draw"):
-        _make_directory(getattr(config, name), name)
+        files.make_directory(getattr(config, name), name=name)
     device = chosen_device(config.device)
     checkpoint = checkpoints.load(config.checkpoint)
     dataset = CocoDataset(config.data, config.split)
@@ -290,19 +289,6 @@ def _differences(model: Sequence[Category], data: Sequence[Category]) -> list[st
             f"by their id (id {first.id} is {first.name!r} in the data, {names[first.id]!r} in the detector)"
         )
     return lines
-
-
-def _make_directory(path: Path | None, name: str) -> None:
-    if path is None:
-        return
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{name} is {path}, which cannot be made ({os.strerror(error.errno or 0)}); give a directory to write to"
-        ) from error
-    if not os.access(path, os.W_OK):
-        raise InputError(f"{name} is {path}, which cannot be written to; give a directory that can")
 
 
 if __name__ == "__main__":

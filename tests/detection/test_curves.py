@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from detection import curves
+from detection import curves, plotting
 from detection.coco_eval import NUMBERS, RECALLS, ClassResult, Evaluation
 from detection.config import Category
 from detection.errors import InputError
@@ -80,7 +80,7 @@ def test_without_matplotlib_curves_are_refused_with_how_to_install_it(monkeypatc
     def missing(name: str) -> None:
         raise ModuleNotFoundError(f"No module named {name!r}")
 
-    monkeypatch.setattr(curves.importlib, "import_module", missing)
+    monkeypatch.setattr(plotting.importlib, "import_module", missing)
     with pytest.raises(InputError, match=r"pip install 'dimensional-views\[viz\]'"):
         curves.check()
     with pytest.raises(InputError, match="matplotlib"):
