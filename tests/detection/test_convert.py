@@ -46,9 +46,9 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
             Image.open(photographs[index]).convert("RGB").crop((20, 20, 20 + width, 20 + height)).save(path)
         else:
             coarse = Image.fromarray(rng.integers(0, 256, (7, 9, 3), dtype=np.uint8)).resize((width, height))
-            Image.fromarray(np.asarray(coarse) // 2 + rng.integers(0, 128, (height, width, 3), dtype=np.uint8)).save(
-                path
-            )
+            # Smooth and with some grain, as photographs are.
+            grain = rng.integers(0, 16, (height, width, 3), dtype=np.uint8)
+            Image.fromarray(np.asarray(coarse) // 16 * 15 + grain).save(path)
         paths.append(path)
     return paths
 

@@ -116,7 +116,8 @@ def test_coarse_predictions_are_read_in_float32():
         strict=True,
     ):
         assert one.scores.dtype == one.boxes.dtype == torch.float32
-        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+        assert all(torch.equal(a, b) for a, b in zip(one[:4], other[:4], strict=True))
+        assert one.masks is None
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
