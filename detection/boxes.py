@@ -12,6 +12,11 @@ def area(boxes: Tensor) -> Tensor:
     return sides[..., 0] * sides[..., 1]
 
 
+def middles(boxes: Tensor) -> Tensor:
+    """The points x, y [..., 2] in the middle of ``boxes`` [..., 4]."""
+    return (boxes[..., :2] + boxes[..., 2:]) / 2
+
+
 def pairwise_iou(a: Tensor, b: Tensor) -> Tensor:
     """IoU [n, m] of every box of ``a`` [n, 4] with every box of ``b`` [m, 4]; 0 where both have no inside."""
     shared = torch.minimum(a[:, None, 2:], b[:, 2:]) - torch.maximum(a[:, None, :2], b[:, :2])

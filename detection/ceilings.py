@@ -8,11 +8,11 @@ of the mask, which is kinder than the bits that CondInst is taught ("as sampled"
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -21,12 +21,16 @@ import torch
 import tyro
 from pycocotools import mask as coco_mask
 from torch import Tensor
+from torch.nn import functional
 from tqdm import tqdm
 
 from detection import coco_eval, command_line, files, plotting
+from detection.boxes import middles
 from detection.coco_eval import Evaluator, Found
+from detection.config import to_json
 from detection.data import bitmaps
 from detection.data.coco import CocoDataset
+from detection.data.loading import refuse_bare
 from detection.data.transforms import resize_boxes, resize_masks, resized_size
 from detection.errors import InputError
 from detection.masks import polar, reading
@@ -120,10 +124,10 @@ def ceilings(dataset: CocoDataset, ways: Mapping[str, Said], *, config: Ceilings
     for index in tqdm(range(len(dataset)), desc="images", unit="image", leave=False, disable=None):
         if not dataset.has_objects(index):
             continue
-        drawn = dataset.masks(index, crowd=False)
-        scene = resized(dataset, index, drawn, config)
-        annotations = dataset.annotations(index)
-        own = annotations.labels[~annotations.crowd].numpy()
+        drawn, annotations = dataset.masks(index, crowd=False), dataset.annotations(index)
+        alone = ~annotations.crowd
+        scene = resized(drawn, annotations.boxes[alone], config)
+        own = annotations.labels[alone].numpy()
         exact = [bitmaps.run_lengths(mask) for mask in drawn.numpy()]
         images.append(np.full(len(own), index))
         labels.append(own)
@@ -143,24 +147,18 @@ def ceilings(dataset: CocoDataset, ways: Mapping[str, Said], *, config: Ceilings
     return results
 
 
-def resized(dataset: CocoDataset, index: int, exact: Tensor, config: CeilingsConfig) -> Scene:
-    """An image's objects, whose masks are ``exact`` [n, h, w], resized as the original FCOS resizes."""
-    image = dataset.images[index]
-    size = resized_size(
-        image.height, image.width, short_side=config.short_side, max_side=config.max_side, convention="original"
-    )
-    original = (image.height, image.width)
-    annotations = dataset.annotations(index)
-    boxes = resize_boxes(annotations.boxes[~annotations.crowd], original, size)
+def resized(exact: Tensor, boxes: Tensor, config: CeilingsConfig) -> Scene:
+    """An image's objects of masks ``exact`` [n, h, w] and ``boxes`` [n, 4], resized as the original FCOS resizes."""
+    original = (int(exact.shape[1]), int(exact.shape[2]))
+    size = resized_size(*original, short_side=config.short_side, max_side=config.max_side, convention="original")
     masks = resize_masks(exact, size)
-    return Scene(masks, bitmaps.largest_parts(masks), boxes, original)
+    return Scene(masks, bitmaps.largest_parts(masks), resize_boxes(boxes, original, size), original)
 
 
 def by_rays(scene: Scene, *, n_rays: int, largest: bool = True, from_mass: bool = True) -> list[dict[str, Any]]:
     """The masks as the ends of ``n_rays`` rays from their centre of mass, or from the middle of the box."""
     masks = scene.largest if largest else scene.masks
-    middles = (scene.boxes[:, :2] + scene.boxes[:, 2:]) / 2
-    points = bitmaps.mass_centers(masks, scene.boxes) if from_mass else middles
+    points = bitmaps.mass_centers(masks, scene.boxes) if from_mass else middles(scene.boxes)
     objects = torch.arange(len(masks))
     lengths = polar.ray_lengths(masks, points, objects, polar.reaches(scene.boxes, points), n_rays=n_rays)
     return polar.drawn(lengths, points, size=scene.size, original=scene.original)
@@ -170,7 +168,8 @@ def by_grid(scene: Scene, *, stride: int, bits: bool = False) -> list[dict[str, 
     """The masks as their shares of cells of ``stride`` pixels; or as their ``bits`` at every ``stride``-th place, which
     is what CondInst learns at a stride of 4.
     """
-    padded = torch.nn.functional.pad(scene.masks, _padding(scene.size, stride))
+    height, width = scene.size
+    padded = functional.pad(scene.masks, (0, -width % stride, 0, -height % stride))
     cells = sampled(padded, stride).float() if bits else shares(padded.float(), stride)
     rows, columns = cells.shape[1:]
     axes = reading.axes((rows, columns), factor=stride, size=scene.size, original=scene.original)
@@ -179,33 +178,25 @@ def by_grid(scene: Scene, *, stride: int, bits: bool = False) -> list[dict[str, 
 
 def shares(masks: Tensor, stride: int) -> Tensor:
     """The means of ``masks`` [n, h, w] over ``stride`` pixels around every location of a stride, in both directions."""
-    if stride == 1:
-        return masks
-    # An even stride's location is the border between two pixels: half of one more on each side makes it the middle.
     weights = torch.ones(stride + 1)
-    weights[0] = weights[-1] = 0.5
-    if stride % 2:
-        weights = torch.cat([torch.ones(stride), torch.zeros(1)])
-    around = torch.nn.functional.pad(masks[:, None], (0, 1, 0, 1), mode="replicate")
+    weights[-1] = 0.0
+    if stride % 2 == 0:  # a location lies between two pixels: half of one more on each side makes it the middle
+        weights[0] = weights[-1] = 0.5
+    around = functional.pad(masks[:, None], (0, 1, 0, 1), mode="replicate")
     kernel = torch.outer(weights, weights) / weights.sum() ** 2
-    return torch.nn.functional.conv2d(around, kernel[None, None], stride=stride)[:, 0]
+    return functional.conv2d(around, kernel[None, None], stride=stride)[:, 0]
 
 
 def ways_of(config: CeilingsConfig) -> dict[str, Said]:
     """All that is asked for, by name."""
-    ways: dict[str, Said] = {
-        f"polar, {n} rays": lambda scene, n=n: by_rays(scene, n_rays=n)  # type: ignore[misc]
-        for n in config.rays
-    }
+    ways: dict[str, Said] = {f"polar, {n} rays": partial(by_rays, n_rays=n) for n in config.rays}
     if config.rays:
         n = 36 if 36 in config.rays else config.rays[-1]
-        ways[f"polar, {n} rays, all parts"] = lambda scene: by_rays(scene, n_rays=n, largest=False)
-        ways[f"polar, {n} rays, from the box's middle"] = lambda scene: by_rays(scene, n_rays=n, from_mass=False)
+        ways[f"polar, {n} rays, all parts"] = partial(by_rays, n_rays=n, largest=False)
+        ways[f"polar, {n} rays, from the box's middle"] = partial(by_rays, n_rays=n, from_mass=False)
     for stride in config.strides:
-        ways[f"grid, stride {stride}"] = lambda scene, stride=stride: by_grid(scene, stride=stride)  # type: ignore[misc]
-        ways[f"grid, stride {stride}, as sampled"] = lambda scene, stride=stride: by_grid(  # type: ignore[misc]
-            scene, stride=stride, bits=True
-        )
+        ways[f"grid, stride {stride}"] = partial(by_grid, stride=stride)
+        ways[f"grid, stride {stride}, as sampled"] = partial(by_grid, stride=stride, bits=True)
     return ways
 
 
@@ -217,11 +208,7 @@ def main(args: Sequence[str] | None = None) -> int:
     coco_eval.check(config.evaluator)
     matplotlib = None if config.curve is None else plotting.matplotlib("curve is")
     dataset = CocoDataset(config.data, config.split)
-    if bare := dataset.without_mask:
-        raise InputError(
-            f"{dataset.annotation_file}: annotation {bare[0]} has no segmentation, which masks are made of; give a set "
-            "with masks"
-        )
+    refuse_bare(dataset)
     found = ceilings(dataset, ways_of(config), config=config)
     if config.out is not None:
         files.write_json(config.out, as_json(config, found))
@@ -238,18 +225,14 @@ def table(found: Sequence[Ceiling]) -> str:
     lines = ["".ljust(width) + "".join(f"{name:>7}" for name in (*COLUMNS, "IoU"))]
     for one in found:
         values = [*(one.numbers[name] for name in COLUMNS), one.mean_iou]
-        cells = ["-" if value is None else f"{value:.3f}".removeprefix("0") for value in values]
-        lines.append(one.name.ljust(width) + "".join(f"{cell:>7}" for cell in cells))
+        lines.append(one.name.ljust(width) + "".join(f"{coco_eval.share(value):>7}" for value in values))
     return "\n".join(lines)
 
 
 def as_json(config: CeilingsConfig, found: Sequence[Ceiling]) -> dict[str, Any]:
     """What was measured, and of what."""
-    settings = {
-        name: str(value) if isinstance(value, Path) else value for name, value in dataclasses.asdict(config).items()
-    }
     return {
-        "config": settings,
+        "config": to_json(config),
         "ceilings": [{"name": one.name, **one.numbers, "mean_iou": one.mean_iou} for one in found],
     }
 
@@ -274,11 +257,6 @@ def picture(config: CeilingsConfig, found: Sequence[Ceiling], matplotlib: Any) -
         drawn = io.BytesIO()
         figure.savefig(drawn, format="svg", metadata={"Date": None})
     return drawn.getvalue()
-
-
-def _padding(size: tuple[int, int], stride: int) -> tuple[int, int, int, int]:
-    height, width = size
-    return 0, -width % stride, 0, -height % stride
 
 
 if __name__ == "__main__":

@@ -23,6 +23,9 @@ from detection.errors import InputError
 Evaluator = Literal["pycocotools", "hotcoco"]
 IouType = Literal["bbox", "segm"]
 
+KINDS: dict[IouType, str] = {"bbox": "boxes", "segm": "masks"}
+"""What overlaps are those of, in a word."""
+
 NUMBERS = ("AP", "AP50", "AP75", "S", "M", "L", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 """The 12, in the order in which COCO prints them. AP: mean over IoU .5:.95, classes and recalls; S, M, L: of objects
 below 32^2 pixels, below 96^2, and above; AR1: recall, mean over IoU and classes, with one detection per image."""
@@ -210,6 +213,11 @@ def score(truth: GroundTruth, found: Found, *, evaluator: Evaluator = "pycocotoo
         for k, category in enumerate(truth.categories)
     ]
     return Evaluation(truth.iou_type, len(truth.image_ids), _numbers(precision, recall), tuple(per_class), every)
+
+
+def share(value: float | None) -> str:
+    """A number as a table of baselines has it: .387, or - where nothing is to be found."""
+    return "-" if value is None else f"{value:.3f}".removeprefix("0")
 
 
 def _numbers(precision: NDArray[np.float64], recall: NDArray[np.float64]) -> dict[str, float | None]:

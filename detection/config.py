@@ -12,11 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import tyro
 
 from detection.errors import InputError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 STRIDES = (8, 16, 32, 64, 128)
 """Pixels between neighbouring locations of the levels P3 to P7."""
@@ -282,8 +285,8 @@ def _in(config: object, name: str, low: float, high: float, *, open_above: bool 
 Config = TypeVar("Config", ModelConfig, TrainConfig)
 
 
-def to_json(config: ModelConfig | TrainConfig) -> dict[str, Any]:
-    """The fields of ``config`` as JSON can hold them."""
+def to_json(config: DataclassInstance) -> dict[str, Any]:
+    """The fields of a configuration, of any program, as JSON can hold them."""
     return {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config)}
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detection import files, plotting
-from detection.coco_eval import IOUS, RECALLS, Evaluation
+from detection.coco_eval import IOUS, KINDS, RECALLS, Evaluation
 from detection.errors import InputError
 
 TITLES = ("IoU .50", "IoU .75", "IoU .50:.95")
@@ -84,7 +84,7 @@ def _picture(evaluation: Evaluation, matplotlib: Any) -> bytes:
             if not np.isnan(values).any():
                 axes.plot(RECALLS, values, label=f"{title}   AP {values.mean():.3f}", linewidth=1.6)
         axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
-        axes.set_title(f"{evaluation.images} images, {_kind(evaluation)}", fontsize=10)
+        axes.set_title(f"{evaluation.images} images, {KINDS[evaluation.iou_type]}", fontsize=10)
         axes.grid(color="0.92")
         axes.spines[["top", "right"]].set_visible(False)
         if axes.lines:
@@ -94,7 +94,3 @@ def _picture(evaluation: Evaluation, matplotlib: Any) -> bytes:
         drawn = io.BytesIO()
         figure.savefig(drawn, format="svg", metadata={"Date": None})
     return drawn.getvalue()
-
-
-def _kind(evaluation: Evaluation) -> str:
-    return "boxes" if evaluation.iou_type == "bbox" else "masks"

@@ -37,7 +37,7 @@ class Detector:
         Let convolutions do the normalisation that follows them, and on a CPU, where images have their channels last,
         lay out their weights as its kernels want them: faster, same numbers up to rounding.
     masks : bool
-        Find masks too, if the network says any.
+        Find masks too, if the network says any; otherwise what says them is not computed.
     """
 
     def __init__(
@@ -54,9 +54,10 @@ class Detector:
         self.config: ModelConfig = model.config
         self.channels_last = channels_last
         self.precision = precision
-        self.masks = masks
         net = folded(model) if fold else copy.deepcopy(model).eval().requires_grad_(False)
         self.model: FCOS = _lowered(net.to(self.device), DTYPES[precision])
+        if not masks:
+            self.model.masks = None
         layout = torch.channels_last if channels_last else torch.contiguous_format
         self.model.to(memory_format=layout)  # type: ignore[call-overload]
         if fold and channels_last:
@@ -99,24 +100,20 @@ class Detector:
         height, width = images.shape[-2:]
         config, predictions = self.config, self.predict(images, sizes)
         found = postprocess.detect(predictions, sizes=sizes.to(self.device), config=config, image_size=(height, width))
+        resized, stored = ([(h, w) for h, w in column.tolist()] for column in (sizes, originals))
+        detections = [
+            postprocess.to_original(one, size=size, original=original, config=config)
+            for one, size, original in zip(found, resized, stored, strict=True)
+        ]
+        if (said := predictions.masks) is None:
+            return detections
         where = locations(predictions.grid, config=config, image_size=(height, width), device=self.device)
-        detections = []
-        for image, (one, size, original) in enumerate(zip(found, sizes.tolist(), originals.tolist(), strict=True)):
-            one = postprocess.to_original(one, size=size, original=original, config=config)
-            if self.masks and predictions.masks is not None:
-                assert one.places is not None
-                said = masks.decode(
-                    predictions.masks,
-                    image,
-                    one.places,
-                    where,
-                    size=tuple(size),
-                    original=tuple(original),
-                    config=config,
-                )
-                one = one._replace(masks=said)
-            detections.append(one)
-        return detections
+        with_masks = []
+        for image, (one, size, original) in enumerate(zip(detections, resized, stored, strict=True)):
+            assert one.places is not None
+            drawn = masks.decode(said, image, one.places, where, size=size, original=original, config=config)
+            with_masks.append(one._replace(masks=drawn))
+        return with_masks
 
 
 def _lowered(model: FCOS, dtype: torch.dtype) -> FCOS:

@@ -15,7 +15,7 @@ import tyro
 from tqdm import tqdm
 
 from detection import checkpoints, coco_eval, command_line, curves, drawing, files
-from detection.coco_eval import NUMBERS, Evaluation, Evaluator, Found, GroundTruth, IouType
+from detection.coco_eval import KINDS, NUMBERS, Evaluation, Evaluator, Found, GroundTruth, IouType, share
 from detection.config import Category, ModelConfig
 from detection.data.coco import CocoDataset
 from detection.data.loading import Batch, eval_batches
@@ -125,7 +125,7 @@ def find(detector: Finder, dataset: CocoDataset, *, batch_size: int, workers: in
     labels_here = coco_eval.label_map(detector.config.categories, dataset.categories)
     index_of = {image.id: index for index, image in enumerate(dataset.images)}
     parts: list[Found] = []
-    segmentations: list[dict[str, Any]] = []
+    masks: list[list[dict[str, Any]] | None] = []
     start = time.perf_counter()
     batches = eval_batches(dataset, model=detector.config, batch_size=batch_size, workers=workers)
     with tqdm(total=len(dataset), desc="images", unit="image", leave=False, disable=None if progress else True) as bar:
@@ -141,14 +141,13 @@ def find(detector: Finder, dataset: CocoDataset, *, batch_size: int, workers: in
                 known = labels >= 0
                 images = np.full(int(known.sum()), index_of[image_id])
                 parts.append(Found(images, labels[known], boxes[known].astype(float), scores[known].astype(float)))
-                if detections.masks is not None:
-                    segmentations += [detections.masks[at] for at in np.flatnonzero(known)]
+                said = detections.masks
+                masks.append(None if said is None else [said[at] for at in np.flatnonzero(known)])
             bar.update(len(batch.image_ids))
     seconds = time.perf_counter() - start
     images, labels, boxes, scores = (np.concatenate(column) for column in list(zip(*parts, strict=True))[:4])
-    # A detector that is not to find masks finds none of any object.
-    masks = segmentations if len(segmentations) == len(scores) and detector.config.masks != "none" else None
-    return Timed(Found(images, labels, boxes, scores, masks), seconds)
+    segmentations = None if None in masks else [one for of_image in masks for one in of_image or ()]
+    return Timed(Found(images, labels, boxes, scores, segmentations), seconds)
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -211,13 +210,9 @@ def draw(directory: Path, dataset: CocoDataset, found: Found, *, count: int) -> 
             drawing.grid(both, columns=2).save(stream, format="PNG")
 
 
-KINDS: dict[IouType, str] = {"bbox": "boxes", "segm": "masks"}
-"""What overlaps are those of."""
-
-
 def table(measured: Mapping[IouType, Evaluation]) -> str:
     """The 12 numbers under their names, as in a table of baselines: .387, or - where nothing is to be found."""
-    lines = [list(NUMBERS), *([_short(one.numbers[name]) for name in NUMBERS] for one in measured.values())]
+    lines = [list(NUMBERS), *([share(one.numbers[name]) for name in NUMBERS] for one in measured.values())]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     labels = ["", *(KINDS[kind] for kind in measured)]
     return "\n".join(
@@ -234,17 +229,12 @@ def class_table(measured: Mapping[IouType, Evaluation]) -> str:
     heads = [f"{name}{'' if kind == 'bbox' else ' ' + KINDS[kind]}" for kind in measured for name in ("AP", "AP50")]
     lines = ["  ".join(["category".ljust(width), " objects", *(f"{head:>5}" for head in heads)])] if rows else []
     for results in rows:
-        cells = [_short(value) for result in results for value in (result.ap, result.ap50)]
+        cells = [share(value) for result in results for value in (result.ap, result.ap50)]
         numbers = [cell.rjust(max(5, len(head))) for cell, head in zip(cells, heads, strict=True)]
         lines.append("  ".join([results[0].category.name.ljust(width), f"{results[0].objects:>8,}", *numbers]))
     if missing := len(every) - len(rows):
         lines.append(f"{missing} of {len(every)} categories have no objects here.")
     return "\n".join(lines)
-
-
-def _short(value: float | None) -> str:
-    """A share as the table has it: .387."""
-    return "-" if value is None else f"{value:.3f}".removeprefix("0")
 
 
 def _result(

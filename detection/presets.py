@@ -117,14 +117,21 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
+def _with_masks(row: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
+    return {**row, "model": dataclasses.replace(row["model"], **fields)}
+
+
 # Every row of the lab's table, and the small one, with masks on in either way.
-for _name, _row in list(PRESETS.items()):
-    for _kind, _fields in MASKS.items():
-        if _name.startswith("lab-"):
-            PRESETS[f"{_name}-{_kind}"] = {**_row, "model": dataclasses.replace(_row["model"], **_fields)}
-        elif _name == "mini":
-            _model = dataclasses.replace(_row["model"], **{**_fields, **SMALL_MASKS})
-            PRESETS[f"{_name}-{_kind}"] = {**_row, "model": _model, "max_iterations": SMALL_UPDATES[_kind]}
+PRESETS |= {
+    f"{name}-{kind}": _with_masks(row, fields)
+    for name, row in PRESETS.items()
+    if name.startswith("lab-")
+    for kind, fields in MASKS.items()
+}
+PRESETS |= {
+    f"mini-{kind}": {**_with_masks(PRESETS["mini"], {**fields, **SMALL_MASKS}), "max_iterations": SMALL_UPDATES[kind]}
+    for kind, fields in MASKS.items()
+}
 
 
 def names() -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from detection.boxes import area
+from detection.boxes import area, middles
 from detection.config import STRIDES, ModelConfig
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def assign(
     lower, upper = ranges[where.levels], ranges[where.levels + 1]
     matches, classes, distances = [], [], []
     if centers is None:
-        centers = [(corners[:, :2] + corners[:, 2:]) / 2 for corners in boxes]
+        centers = [middles(corners) for corners in boxes]
     for image_boxes, image_labels, image_centers in zip(boxes, labels, centers, strict=True):
         matched = _matched(where, image_boxes, image_centers, lower, upper, center_sampling=config.center_sampling)
         positive = matched != BACKGROUND

@@ -169,7 +169,6 @@ def run(config: TrainConfig, *, world: World, resume: bool) -> int:
             start=learner.done,
             rank=world.rank,
             world=world.size,
-            masks=config.model.masks != "none",
         ),
         out=config.out,
         meter=meter,
@@ -275,12 +274,12 @@ def _refuse_other_run(saved: Saved, config: TrainConfig, identity: Mapping[str, 
             f"data is {config.data}, but the run in {config.out} was begun with other annotations or images; give "
             "those, or start a new run"
         )
-    if "bn" in (norms := batch_norms(config.model)).values() and training["processes"] != identity["processes"]:
-        name = next(name for name, norm in norms.items() if norm == "bn")
-        raise InputError(
-            f"{name} is bn, which normalises by the images of a process, and the run in {config.out} was begun with "
-            f"{training['processes']} processes, not {identity['processes']}; go on with as many"
-        )
+    for name, norm in batch_norms(config.model).items():
+        if norm == "bn" and training["processes"] != identity["processes"]:
+            raise InputError(
+                f"{name} is bn, which normalises by the images of a process, and the run in {config.out} was begun "
+                f"with {training['processes']} processes, not {identity['processes']}; go on with as many"
+            )
 
 
 def _silent(text: str) -> None:

@@ -11,6 +11,8 @@ from pycocotools import mask as coco_mask
 from scipy import ndimage
 from torch import Tensor
 
+from detection.boxes import middles
+
 
 def mass_centers(masks: Tensor, boxes: Tensor) -> Tensor:
     """The mean x, y [n, 2] of the pixels of ``masks`` [n, h, w]; where there are none, the middle of the box."""
@@ -19,7 +21,7 @@ def mass_centers(masks: Tensor, boxes: Tensor) -> Tensor:
     down = torch.arange(masks.shape[1], device=masks.device) + 0.5
     across = torch.arange(masks.shape[2], device=masks.device) + 0.5
     sums = torch.stack([(columns * across).sum(1), (rows * down).sum(1)], dim=1)
-    return torch.where((mass > 0)[:, None], sums / mass.clamp(min=1)[:, None], (boxes[:, :2] + boxes[:, 2:]) / 2)
+    return torch.where((mass > 0)[:, None], sums / mass.clamp(min=1)[:, None], middles(boxes))
 
 
 def largest_parts(masks: Tensor) -> Tensor:
@@ -37,12 +39,15 @@ def _largest(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def run_lengths(mask: NDArray[np.uint8]) -> dict[str, Any]:
     """``mask`` [height, width] as COCO's compressed run lengths, {"size": [height, width], "counts": text}."""
-    encoded = coco_mask.encode(np.asfortranarray(mask))
-    return {"size": [int(side) for side in encoded["size"]], "counts": encoded["counts"].decode("ascii")}
+    return _readable(coco_mask.encode(np.asfortranarray(mask)))
 
 
 def of_outline(corners: NDArray[np.float64], height: int, width: int) -> dict[str, Any]:
     """The inside of a polygon, ``corners`` [n, 2] (x, y), as compressed run lengths, cut at the image's border."""
     # COCO's own drawing; a polygon of two corners is taken for a box there.
-    encoded = coco_mask.frPyObjects([corners.astype(np.float64).ravel().tolist()], height, width)[0]
+    return _readable(coco_mask.frPyObjects([corners.ravel().tolist()], height, width)[0])
+
+
+def _readable(encoded: Any) -> dict[str, Any]:
+    """What pycocotools encodes, as JSON can hold it."""
     return {"size": [int(side) for side in encoded["size"]], "counts": encoded["counts"].decode("ascii")}

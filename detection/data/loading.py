@@ -44,13 +44,12 @@ class TrainStream(Dataset[Batch]):
     dataset
         Where images come from.
     config
-        ``batch_size``, ``flip``, ``short_sides``, ``seed``, and of the model the sizes and the convention.
+        ``batch_size``, ``flip``, ``short_sides``, ``seed``, and of the model the sizes, the convention and whether (and
+        of what part) it finds masks, which batches have then.
     indices
         Images to train on (see `trainable`), at least one.
     rank, world
         Which process this is, of how many.
-    masks
-        Whether batches have masks.
 
     Raises
     ------
@@ -66,7 +65,6 @@ class TrainStream(Dataset[Batch]):
         indices: Sequence[int],
         rank: int = 0,
         world: int = 1,
-        masks: bool = False,
     ) -> None:
         if not 0 <= rank < world:
             raise ValueError(f"rank is {rank}, but it must be from 0 to {world - 1}")
@@ -76,7 +74,7 @@ class TrainStream(Dataset[Batch]):
                 f"{world}"
             )
         self.dataset, self.config, self.indices = dataset, config, tuple(indices)
-        self.rank, self.world, self.masks = rank, world, masks
+        self.rank, self.world = rank, world
         sampled = [dataset.images[index] for index in self.indices]
         self.sampler = BatchSampler(
             np.array([image.height > image.width for image in sampled], dtype=np.bool_),
@@ -107,7 +105,7 @@ class TrainStream(Dataset[Batch]):
                     sizes[at],
                     convention=model.resize,
                     flipped=draws[at].flip,
-                    masks=self.masks,
+                    masks=model.masks != "none",
                     largest=model.masks == "polar" and model.mask_part == "largest",
                 )
                 for at in share
@@ -155,7 +153,6 @@ def train_batches(
     indices: Sequence[int] | None = None,
     rank: int = 0,
     world: int = 1,
-    masks: bool = False,
 ) -> Iterator[Batch]:
     """This rank's share of the batches of iteration ``start``, ``start`` + 1, ... without end (see `TrainStream`).
 
@@ -165,14 +162,14 @@ def train_batches(
     Raises
     ------
     InputError
-        At once, as `trainable` and `TrainStream` do, or for ``masks`` that an object lacks; later, in the iteration
+        At once, as `trainable` and `TrainStream` do, or for a mask that an object lacks; later, in the iteration
         that needs it, for an image whose pixels turn out to be damaged.
     """
     if indices is None:
         indices = images_to_train_on(dataset, skip_broken=config.skip_broken, speak=rank == 0)
-    if masks:
+    if config.model.masks != "none":
         refuse_bare(dataset)
-    stream = TrainStream(dataset, config=config, indices=indices, rank=rank, world=world, masks=masks)
+    stream = TrainStream(dataset, config=config, indices=indices, rank=rank, world=world)
     pin_memory = config.device != "cpu" and torch.cuda.is_available()
     return read_ahead(stream, itertools.count(start), workers=config.workers, pin_memory=pin_memory)
 

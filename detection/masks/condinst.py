@@ -200,12 +200,11 @@ def decode(
     *,
     size: tuple[int, int],
     original: tuple[int, int],
-    threshold: float = 0.5,
 ) -> list[dict[str, Any]]:
     """The masks of the objects at ``places`` [n] of an image, in pixels of the stored image, as run lengths.
 
     ``size`` and ``original`` are its height and width after and before resizing. A mask is where the probability,
-    enlarged to the resized image and then resized back, exceeds ``threshold``.
+    enlarged to the resized image and then resized back, exceeds a half.
     """
     assert said.features is not None
     features = said.features[image].float()
@@ -218,7 +217,7 @@ def decode(
         part = slice(start, start + TOGETHER)
         logits = mask_logits(features, codes[part], points[part], scale[part])
         fine = enlarged(logits[:, None], FINER)[:, 0].sigmoid().cpu()
-        found += [bitmaps.run_lengths(reading.read(one, axes, threshold=threshold)) for one in fine]
+        found += [bitmaps.run_lengths(reading.read(one, axes)) for one in fine]
     return found
 
 

@@ -13,6 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+THRESHOLD = 0.5
+"""What the probability of a pixel of a mask exceeds."""
+
 
 class Axes(NamedTuple):
     """What makes pixels of cells."""
@@ -35,19 +38,19 @@ def axes(cells: tuple[int, int], *, factor: int, size: tuple[int, int], original
     return Axes(*matrices)
 
 
-def read(probability: Tensor, axes: Axes, *, threshold: float = 0.5) -> NDArray[np.uint8]:
+def read(probability: Tensor, axes: Axes) -> NDArray[np.uint8]:
     """The mask, uint8 [height, width] of 0 and 1 column by column, that a grid of probabilities float32 [h, w] means.
 
     Every pixel is a mean of a few cells, so those in which no cell above the threshold has a share are not computed.
     """
     down, across = axes
     mask = np.zeros((len(down), len(across)), dtype=np.uint8, order="F")
-    above = probability > threshold
+    above = probability > THRESHOLD
     if above.any():
         y, rows = _reach(above.any(1), down)
         x, columns = _reach(above.any(0), across)
         part = down[y, rows] @ probability[rows, columns] @ across[x, columns].T
-        mask[y, x] = (part > threshold).numpy()
+        mask[y, x] = (part > THRESHOLD).numpy()
     return mask
 
 

@@ -29,10 +29,10 @@ from detection.training.optimisation import (
 from detection.training.step import (
     Summed,
     backward,
+    batch_norms,
     broken_images,
     images_per_pass,
     parts_of_loss,
-    uses_batch_statistics,
 )
 
 NAMED_IMAGES = 16
@@ -79,7 +79,7 @@ class Learner:
             self.network = DistributedDataParallel(
                 self.model,
                 device_ids=[world.device] if world.device.type == "cuda" else None,
-                broadcast_buffers=uses_batch_statistics(config.model),
+                broadcast_buffers="bn" in batch_norms(config.model).values(),
                 gradient_as_bucket_view=True,
             )
         if config.compile:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from detection import masks
+from detection.boxes import middles
 from detection.config import STRIDES, ModelConfig, Precision, TrainConfig
 from detection.data.batch import Batch
 from detection.data.bitmaps import mass_centers
@@ -139,9 +140,10 @@ def to_say(part: Batch, where: Locations, *, config: ModelConfig) -> Targets:
     assert part.masks is not None
     height, width = part.images.shape[-2:]
     drawn = [bits.to(part.images.device, non_blocking=True) for bits in part.masks]
-    centers = [(boxes[:, :2] + boxes[:, 2:]) / 2 for boxes in part.boxes]
     if config.centers == "mask":
         centers = [mass_centers(bits, boxes) for bits, boxes in zip(drawn, part.boxes, strict=True)]
+    else:
+        centers = [middles(boxes) for boxes in part.boxes]
     found = assign(where, part.boxes, part.labels, config=config, centers=centers)
     of_masks = masks.targets(
         where,

@@ -86,7 +86,7 @@ def trial(config: TrainConfig, *, share: int) -> float:
     # Noise is not to be learned, and may not be learnable.
     config = dataclasses.replace(config, model=model, batch_size=share, lr=0.0)
     indices = images_to_train_on(dataset, skip_broken=config.skip_broken, speak=False)
-    stream = TrainStream(dataset, config=config, indices=indices, masks=model.masks != "none")
+    stream = TrainStream(dataset, config=config, indices=indices)
     learner = Learner(begin(config, say=lambda text: None), config, world=alone(device))
     for _ in range(NOISE_UPDATES):
         learner.update(trial_batch(config, dataset, images=share))

@@ -235,7 +235,7 @@ def test_workers_send_masks_as_they_are(data: Path):
     config = small_config(model=dataclasses.replace(MODEL, **MASKS["condinst"]), batch_size=2)
     batches = []
     for workers in (0, 1):
-        stream = train_batches(dataset, config=dataclasses.replace(config, workers=workers), start=0, masks=True)
+        stream = train_batches(dataset, config=dataclasses.replace(config, workers=workers), start=0)
         batches.append(next(stream))
     assert batches[0].masks is not None
     assert batches[1].masks is not None

@@ -24,6 +24,7 @@ from tests.detection.data.tiny import SPLIT, annotation, write_set
 # Images 1 to 9: six wide ones, three high ones; 4 has only a crowd, 8 nothing.
 SIZES = {i: ((36, 24), (40, 20), (20, 30))[i % 3] for i in range(1, 10)}
 MODEL = ModelConfig(short_side=16, max_side=30, pad_to=8)
+MASKED = dataclasses.replace(MODEL, masks="condinst")
 
 
 def objects(image: int) -> list[dict[str, Any]]:
@@ -109,7 +110,7 @@ def test_training_leaves_out_crowds_and_images_without_other_objects(dataset: Co
 
 def test_a_flipped_image_has_its_boxes_and_masks_flipped_with_it(dataset: CocoDataset) -> None:
     plain, flipped = (
-        first(train_batches(dataset, config=config(flip=flip), start=5, masks=True), 6) for flip in (0.0, 1.0)
+        first(train_batches(dataset, config=config(flip=flip, model=MASKED), start=5), 6) for flip in (0.0, 1.0)
     )
     for one, other in zip(plain, flipped, strict=True):
         assert one.image_ids == other.image_ids
@@ -160,7 +161,7 @@ def test_ranks_share_the_batch_of_one_process_with_its_padding(dataset: CocoData
 
 
 def test_micro_batches_are_the_batch_in_pieces(dataset: CocoDataset) -> None:
-    batch = next(train_batches(dataset, config=config(), start=0, masks=True))
+    batch = next(train_batches(dataset, config=config(model=MASKED), start=0))
     parts = batch.split(3)
     assert [len(part.image_ids) for part in parts] == [3, 1]
     assert torch.equal(torch.cat([part.images for part in parts]), batch.images)
@@ -188,7 +189,7 @@ def test_fewer_images_than_a_batch_come_again_from_later_epochs(tmp_path: Path) 
 
 
 def test_a_batch_moves_to_a_device_in_the_layout_asked_for(dataset: CocoDataset) -> None:
-    batch = next(train_batches(dataset, config=config(), start=0, masks=True))
+    batch = next(train_batches(dataset, config=config(model=MASKED), start=0))
     for channels_last in (False, True):
         moved = batch.to("cpu", channels_last=channels_last)
         assert_same([moved], [batch])
@@ -276,7 +277,7 @@ def test_masks_that_an_object_lacks_are_missed_before_training(tmp_path: Path) -
     bare = [annotation(3, 1, [1, 1, 5, 5]), *objects(1), annotation(4, 1, [1, 1, 5, 5]) | {"iscrowd": 1}]
     lacking = CocoDataset(write_set(tmp_path, {1: SIZES[1]}, bare), SPLIT)
     with pytest.raises(InputError, match=r"annotation 3 has no segmentation, .* \(1 have none\)"):
-        train_batches(lacking, config=config(), start=0, masks=True)
+        train_batches(lacking, config=config(model=MASKED), start=0)
     assert len(first(train_batches(lacking, config=config(), start=0), 1)) == 1
 
 
