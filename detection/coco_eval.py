@@ -274,10 +274,20 @@ def _pycocotools(truth: GroundTruth, found: Found) -> tuple[NDArray[np.float64],
 
 def _hotcoco(truth: GroundTruth, found: Found) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     (hotcoco,) = _module("hotcoco")
-    rows = np.column_stack([found.images + 1, *_columns(found), found.scores, found.labels + 1])
-    masks = {} if truth.iou_type == "bbox" else {"segmentation": list(found.masks or ())}
+    detections: Any
+    if truth.iou_type == "bbox":
+        detections = np.column_stack([found.images + 1, *_columns(found), found.scores, found.labels + 1])
+    else:
+        # Without boxes: it would take a mask for as large as its box, which decides what counts as small.
+        columns = zip(
+            found.images.tolist(), found.labels.tolist(), found.scores.tolist(), found.masks or (), strict=True
+        )
+        detections = [
+            {"image_id": image + 1, "category_id": label + 1, "score": score, "segmentation": mask}
+            for image, label, score, mask in columns
+        ]
     objects = hotcoco.COCO(truth.coco)
-    run = hotcoco.COCOeval(objects, objects.load_res(rows, **masks), truth.iou_type)
+    run = hotcoco.COCOeval(objects, objects.load_res(detections), truth.iou_type)
     run.evaluate()
     run.accumulate()
     return np.asarray(run.eval["precision"]), np.asarray(run.eval["recall"])

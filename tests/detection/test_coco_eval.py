@@ -213,6 +213,24 @@ def test_nothing_is_printed(three, evaluator, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_wrong_mask_is_as_large_as_its_pixels_not_as_its_box(tmp_path, evaluator):
+    mask = pytest.importorskip("pycocotools.mask")
+    thing = [100, 100, 120, 100, 120, 120, 100, 120]
+    path = write(tmp_path / "small.json", [annotated(1, 0, 9, [100, 100, 20, 20], segmentation=[thing])])
+    right, wrong = np.zeros((2, 200, 200), dtype=np.uint8)
+    right[100:120, 100:120] = 1
+    wrong[5:10, 5:45] = wrong[5:45, 5:10] = 1  # 375 pixels are small, though the box of 40 x 40 is not
+    rows = [(0, 1, 0.9, [5, 5, 45, 45]), (0, 1, 0.8, [100, 100, 120, 120])]
+    masks = [mask.encode(np.asfortranarray(pixels)) for pixels in (wrong, right)]
+    numbers = score(
+        ground_truth(path, iou_type="segm"), found(*rows)._replace(masks=masks), evaluator=evaluator
+    ).numbers
+    assert numbers["S"] == pytest.approx(0.5)
+    assert numbers["AP"] == pytest.approx(0.5)
+    nothing = score(ground_truth(path, iou_type="segm"), found()._replace(masks=[]), evaluator=evaluator).numbers
+    assert nothing["S"] == 0
+
+
 def test_polygons_of_two_corners_have_no_inside(tmp_path, evaluator):
     thing = [10, 10, 50, 10, 50, 50, 10, 50]
     annotations = [
