@@ -143,6 +143,8 @@ class ModelConfig:
         for name in ("mask_channels", "mask_convs", "mask_positives"):
             _in(self, name, 1, 1_000_000)
         _in(self, "mask_rays", 3, 360)
+        if self.norm_eps == 0 and self.norm != "frozen_bn":
+            raise InputError(f"norm_eps is 0, by which {self.norm} could divide; give a number above 0 (1e-5 is usual)")
         if self.quality == "polar_centerness" and self.masks != "polar":
             raise InputError(f"quality is polar_centerness, but masks is {self.masks}; give masks polar, or centerness")
         if self.centers == "mask" and self.masks == "none":

@@ -9,7 +9,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from detection.config import ModelConfig, TrainConfig
+from detection.config import ModelConfig, Norm, TrainConfig
 from detection.conversions import adelaidet
 from detection.errors import InputError
 
@@ -79,6 +79,11 @@ def _lab(**fields: Any) -> dict[str, Any]:
     return {"model": IMPROVED, "batch_size": 4, **fields}
 
 
+def _normalised(norm: Norm) -> ModelConfig:
+    """The network of the lab with a normalisation that its backbone learns."""
+    return dataclasses.replace(IMPROVED, norm=norm, norm_eps=1e-5)
+
+
 PRESETS: dict[str, dict[str, Any]] = {
     # Published: 37.1, 38.7, 39.4 and 39.9 AP.
     "fcos-r50-1x": {"model": PLAIN},
@@ -93,11 +98,13 @@ PRESETS: dict[str, dict[str, Any]] = {
     "condinst-r50-1x": {"model": CONDINST, "short_sides": MULTI_SCALE},
     "polarmask-r50-1x": {"model": dataclasses.replace(POLARMASK, short_side=768, max_side=1280)},
     "fcos-imprv-r101-1x": {"model": dataclasses.replace(IMPROVED, backbone="resnet101")},
+    "lab-b16-lr1e-2": _lab(batch_size=16, lr=1e-2),
     "lab-b4-lr1e-4": _lab(lr=1e-4),
     "lab-b4-lr1e-3": _lab(lr=1e-3),
     "lab-b4-lr5e-3": _lab(lr=5e-3),
     "lab-b4-lr5e-3-scratch": _lab(lr=5e-3),
-    "lab-b4-lr1e-2-scratch-bn": _lab(lr=1e-2, model=dataclasses.replace(IMPROVED, norm="bn", norm_eps=1e-5)),
+    "lab-b4-lr1e-2-scratch-bn": _lab(lr=1e-2, model=_normalised("bn")),
+    "lab-b4-lr1e-2-scratch-gn": _lab(lr=1e-2, model=_normalised("gn")),
     "mini": {
         "model": SMALL,
         "backbone_weights": "imagenet",

@@ -89,10 +89,10 @@ class Kept:
         self.path.unlink(missing_ok=True)
 
 
-def program() -> str:
+def program(packages: Sequence[str] = ("agents", "experiments", "knowledge_graph")) -> str:
     """A digest of this program's source: pieces of another version are of other work."""
     root, digest = Path(__file__).parents[1], hashlib.sha256()
-    for package in ("agents", "experiments", "knowledge_graph"):
+    for package in packages:
         for path in sorted((root / package).rglob("*.py")):
             digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]

@@ -79,6 +79,7 @@ def test_training_refuses_what_cannot_be_run(fields, sentence):
         ({"max_side": 600}, r"max_side is 600, below short_side 800"),
         ({"std": (0.0, 1.0, 1.0)}, r"std .* positive deviations"),
         ({"nms_threshold": 1.5}, r"nms_threshold is 1.5; give a number from 0 to 1"),
+        ({"norm": "bn", "norm_eps": 0.0}, r"norm_eps is 0, by which bn could divide"),
     ],
 )
 def test_a_model_refuses_what_cannot_be_built(fields, sentence):
