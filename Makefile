@@ -9,7 +9,9 @@ OUT    ?= runs/digits
 PARALLEL ?= --numprocesses 2 --dist loadfile
 test check-slow: export OMP_NUM_THREADS = 1
 
-.PHONY: run test check-slow notebook lint format clean
+PHOTOGRAPHS ?= $(wildcard ../shared/data/coco-tiny)
+
+.PHONY: run test check-slow baselines-mini frozen-batchnorm notebook lint format clean
 
 run: $(VENV)/installed-run  ## live a society on the handwritten digits and write its report (under two minutes)
 	$(BIN)/python -m experiments.run_society --world digits --out $(OUT)
@@ -19,6 +21,12 @@ test: $(VENV)/installed-dev  ## the tests (under ten minutes on two cores)
 
 check-slow: $(VENV)/installed-dev  ## what takes longer
 	$(BIN)/python -m pytest -m slow
+
+baselines-mini: $(VENV)/installed-run  ## the lab's table on drawn shapes, and on photographs if given (under 45 minutes)
+	$(BIN)/python -m experiments.baselines --preset mini $(if $(PHOTOGRAPHS),--photographs $(PHOTOGRAPHS))
+
+frozen-batchnorm: $(VENV)/installed-run  ## what FrozenBatchNorm does, as a page of plots (half an hour)
+	$(BIN)/python -m experiments.frozen_batchnorm
 
 notebook: $(VENV)/installed-notebook  ## open the notebook that explores the library of a run
 	$(BIN)/jupyter lab notebooks/explore_library.ipynb

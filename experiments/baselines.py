@@ -133,7 +133,8 @@ def main(args: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     config = command_line.parse(BaselinesConfig, args, prog=PROG, description=DESCRIPTION)
     if config.list_rows:
-        print("\n".join(f"{name:<32}{row.title}" for name, row in config.known.items()))
+        width = max(map(len, config.known))
+        print("\n".join(f"{name:<{width}}  {row.title}" for name, row in config.known.items()))
         return 0
     files.make_directory(config.directory, name="out")
     jobs = list(small_jobs(config) if config.preset == "mini" else full_jobs(config))

@@ -67,6 +67,7 @@ def path_of(directory: Path, *, scale: str, data: str, row: str, seed: int) -> P
 def write(record: Record, directory: Path) -> Path:
     """Write a record, whole or not at all; returns where."""
     path = path_of(directory, scale=record.scale, data=record.data, row=record.row, seed=record.seed)
+    directory.mkdir(parents=True, exist_ok=True)
     write_json(path, {"version": VERSION, **dataclasses.asdict(record)})
     return path
 

@@ -1,0 +1,119 @@
+"""The program: what it refuses, what it writes before anything is run, and what after."""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+
+import pytest
+
+from detection.data import shapes
+from experiments import baselines, command_line
+from experiments.baselines import PROG, BaselinesConfig, main
+from experiments.lab import document, drawing, records, scales
+from experiments.lab.rows import ROWS
+from tests.experiments.lab.made_up import record
+
+
+def call(*args: str) -> int:
+    return command_line.run(functools.partial(main, list(args)), prog=PROG)
+
+
+def test_the_rows_are_listed(capsys: pytest.CaptureFixture[str]):
+    assert call("--list-rows", "--preset", "coco") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list(ROWS)
+
+
+@pytest.mark.parametrize(
+    ("args", "sentence"),
+    [
+        (("--rows", "b5"), "rows has 'b5'; give some of downloaded, b16-lr1e-2"),
+        (("--seeds", "0"), "seeds is 0; give a number from 1 up"),
+        (("--workers", "-1"), "workers is -1"),
+        (("--preset", "coco", "--fit-memory", "0"), "fit_memory is 0; give a number above 0"),
+        (("--data", "d"), "data is given, which is of preset coco"),
+        (("--preset", "coco", "--photographs", "d"), "photographs is given, which is of preset mini"),
+        (("--preset", "coco", "--data", "nowhere"), "nowhere/annotations/instances_train2017.json is missing"),
+        (("--photographs", "nowhere"), "nowhere/annotations/instances_train2017.json is missing"),
+    ],
+)
+def test_what_cannot_be_run_is_refused(args: tuple[str, ...], sentence: str, tmp_path: Path, capsys):
+    assert call(*args, "--out", str(tmp_path / "out"), "--quick") == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_rows_that_begin_with_weights_ask_for_them(tmp_path: Path, capsys):
+    drawing.draw(tmp_path / "shapes", quick=True)
+    where = ("--preset", "coco", "--data", str(tmp_path / "shapes"), "--out", str(tmp_path / "out"))
+    assert call(*where) == 2
+    assert (
+        "row b16-lr1e-2 begins with a backbone trained on ImageNet; give --backbone-weights" in capsys.readouterr().err
+    )
+    assert call(*where, "--rows", "downloaded") == 2
+    assert "rows has downloaded, which is only measured; give --downloaded" in capsys.readouterr().err
+
+
+def test_without_data_the_table_shows_what_is_known(tmp_path: Path, capsys):
+    results = tmp_path / "results"
+    records.write(record("b4-lr5e-3", 0.314, scale="coco"), results)
+    assert call("--preset", "coco", "--out", str(tmp_path / "out"), "--results", str(results)) == 0
+    text = (tmp_path / "out" / "table.md").read_text()
+    shown = json.loads((tmp_path / "out" / "table.json").read_text())["parts"]["coco"]["rows"]
+    assert [row["row"] for row in shown] == list(ROWS)
+    measured = {row["row"]: row["measured"] for row in shown if row["measured"]}
+    assert measured["b4-lr5e-3"]["AP"] == {"mean": 0.314, "sd": None}
+    assert len(measured) == 1 + len(
+        {one.row for one in records.read_all(baselines.SHIPPED, scale="coco")} - {"b4-lr5e-3"}
+    )
+    assert text.count("not run") >= len(ROWS) - len(measured)
+    assert "python -m experiments.baselines --preset coco --data COCO --rows b4-lr5e-3-scratch\n" in text
+    assert "--rows downloaded --downloaded FCOS.pt" in text
+    assert "b4-lr5e-3" in capsys.readouterr().out
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "AP of every row" in page
+
+
+def test_rows_are_run_recorded_and_not_run_again(tmp_path: Path, capsys):
+    args = ("--quick", "--seeds", "1", "--rows", "b4-lr5e-3", "b16-lr1e-2", "--out", str(tmp_path))
+    assert call(*args) == 0
+    said = capsys.readouterr()
+    assert "2 of 2 runs to do, 60 images" in said.err
+    found = records.read_all(tmp_path / "results", scale="mini")
+    assert {one.row for one in found} == {"b4-lr5e-3", "b16-lr1e-2"}
+    before = (tmp_path / "table.json").read_text()
+    assert call(*args) == 0
+    assert "runs to do" not in capsys.readouterr().err
+    assert (tmp_path / "table.json").read_text() == before
+    shown = json.loads(before)["parts"]["shapes"]
+    assert {row["row"] for row in shown["rows"] if row["measured"]} == {"b4-lr5e-3", "b16-lr1e-2"}
+    claims = {claim["claim"]: claim["holds"] for claim in shown["claims"]}
+    assert claims["Batch 16 is better than batch 4 at the same number of iterations"] in ("yes", "no")
+    assert claims["From scratch is far under pretrained"] == "not measured"
+
+
+def test_a_drawn_set_of_another_size_is_not_taken(tmp_path: Path, capsys):
+    shapes.draw(shapes.Shapes(out=tmp_path / "shapes", images=3, val_images=2, size=64))
+    assert call("--quick", "--out", str(tmp_path)) == 2
+    assert "has 3 and 2 images, not 12 and 6; remove it" in capsys.readouterr().err
+
+
+def test_the_document_says_what_the_records_say(tmp_path: Path):
+    some = [
+        record(row.name, 0.5 if row.batch == 16 else 0.1 + 0.01 * place, seed=seed)
+        for seed in (0, 1)
+        for place, row in enumerate(scales.MINI_ROWS)
+    ]
+    for one in some:
+        records.write(one, tmp_path / "results")
+    parts = baselines.parts_of(BaselinesConfig(out=tmp_path))
+    text = document.markdown(parts, scale="mini")
+    assert "not run" not in text
+    assert "holds (2 of 2 seeds)" in text
+    assert "the drop was the schedule" in text
+    assert "a processor (36 runs), torch 2.13.0, 2026-11-27" in text
+    document.write(tmp_path, parts, scale="mini")
+    page = (tmp_path / "report.html").read_text()
+    assert "Which of the orders hold" in page
+    assert page.count('id="plot-') == 1
