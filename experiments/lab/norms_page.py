@@ -66,16 +66,16 @@ def _what_it_does(found: All) -> list[str]:
     frozen, bn = Variant(norm="frozen_bn"), Variant(norm="bn")
     gap, other = (_gap(found, one) for one in (frozen, bn))
     pretrained = Network(backbone="efficientnet-lite0", norm="frozen_bn", pretrained=True)
-    changes = [_change(found, Network(backbone="resnet50", norm=norm)) for norm in LAB_NORMS]
+    last = {norm: _curve(found, Network(backbone="resnet50", norm=norm), "scale")[-1] for norm in LAB_NORMS}
     return [
         "It is a fixed affine map of each channel, so that what the network says of an image does not depend on which "
         f"others are beside it: its loss in use differs from that in training by {_signed(gap)}, that of BN at batch 4 "
         f"by {_signed(other)} (figure 6).",
         f"Pretrained, it carries ImageNet's statistics, and features change by a factor of "
         f"{number(_change(found, pretrained), 1)} from the first block to the last (figure 3).",
-        "From scratch it is the identity: in a ResNet-50 the features change by a factor of "
-        f"{number(changes[0], 1)} through depth, with BN by {number(changes[1], 1)} and with GN by "
-        f"{number(changes[2], 1)} (figure 1).",
+        "From scratch it is the identity: in a ResNet-50 the features keep the scale of the pixels, "
+        f"{_short(last['frozen_bn'])} after the last block, where BN gives {_short(last['bn'])} and GN "
+        f"{_short(last['gn'])} (figure 1).",
     ]
 
 
@@ -146,7 +146,7 @@ def depth_section(found: All) -> Section:
     """Figures 1 to 3: signal and gradient through depth."""
     lab = [Network(backbone="resnet50", norm=norm) for norm in LAB_NORMS]
     small = [one for one in NETWORKS if one.backbone == "efficientnet-lite0"]
-    frozen, bn = lab[0], lab[1]
+    first = _curve(found, lab[0], "scale")[0]
     last = {one.norm: _curve(found, one, "scale")[-1] for one in lab}
     speeds = {one.norm: _curve(found, one, "learning") for one in lab}
     uneven = {norm: float(values.max() / values.min()) for norm, values in speeds.items()}
@@ -160,20 +160,19 @@ def depth_section(found: All) -> Section:
             Plot(
                 name="scale-resnet",
                 heading="1. Scale of the features, ResNet-50 from scratch",
-                note=f"FrozenBN is the identity here, and the last block gives features of "
-                f"{_short(last['frozen_bn'])}, "
-                f"where BN gives {_short(last['bn'])} and GN {_short(last['gn'])}. The blocks add to what they are "
-                f"given, "
-                "and only normalisation keeps what they add at one size.",
+                note=f"FrozenBN is the identity here: the features keep the scale of the pixels, {_short(first)} after "
+                f"the stem and {_short(last['frozen_bn'])} after the last block. BN gives {_short(last['bn'])} and GN "
+                f"{_short(last['gn'])} there, whatever they are given.",
                 figure=depth_figure(found, lab, "scale", y="root mean square"),
             ),
             Plot(
                 name="learning-resnet",
                 heading="2. How fast the weights would change, ResNet-50 from scratch",
-                note=f"The norm of the gradient over that of the weights, by block. From the slowest to the fastest it "
-                f"differs by a factor of {_short(uneven[frozen.norm])} with FrozenBN, {_short(uneven[bn.norm])} with "
-                f"BN and "
-                f"{_short(uneven['gn'])} with GN: one learning rate has to do for all of them.",
+                note="The norm of the gradient over that of the weights, by block: from the slowest to the fastest it "
+                f"differs by a factor of {_short(uneven['frozen_bn'])} with FrozenBN, {_short(uneven['bn'])} with BN "
+                f"and "
+                f"{_short(uneven['gn'])} with GN. One learning rate has to do for all blocks, and "
+                f"{NORM_NAMES[max(uneven, key=uneven.__getitem__)]} asks the most of it.",
                 figure=depth_figure(found, lab, "learning", y="gradient / weights"),
             ),
             Plot(

@@ -18,8 +18,8 @@ from experiments.report_page import Plot, Section, page
 from experiments.report_text import esc
 
 STYLE = """
-.lab td, .lab th { white-space: nowrap; font-size: 12.5px; padding: 4px 8px; }
-.lab .what { color: var(--muted); }
+.lab { width: min(1280px, 100vw - 40px); margin-left: 50%; transform: translateX(-50%); }
+.lab td, .lab th { white-space: nowrap; font-size: 11.5px; padding: 3px 5px; }
 .verdicts td:first-child { min-width: 300px; }
 """
 
@@ -54,7 +54,8 @@ def sections_of(part: Part) -> list[Section]:
             Plot(
                 name=f"rows-{part.name}",
                 heading="AP of every row",
-                note="Small points are seeds, large ones their means; crosses are what the lab reported, on COCO.",
+                note="Small points are seeds, large ones their means."
+                + (" Crosses are what the lab reported." if part.name == "coco" else ""),
                 figure=rows_figure(found, part.records, reported=part.name == "coco"),
             )
         )
@@ -95,8 +96,9 @@ def rows_figure(rows: Sequence[Row], found: Sequence[Record], *, reported: bool)
             if kind == "masks" and row.masks == "none":
                 continue
             values = records.values(records.of_row(found, row.name), "AP", masks=kind == "masks")
-            seeds += [(float(value), name) for value in values]
-            means.append((float(np.nanmean(values)), name))
+            known = values[np.isfinite(values)]
+            seeds += [(float(value), name) for value in known]
+            means += [(float(known.mean()), name)] if len(known) else []
         for places, size, opacity, label in ((seeds, 6, 0.5, ""), (means, 11, 1.0, f"measured, {kind}")):
             if places:
                 drawn.add_scatter(
