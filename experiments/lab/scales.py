@@ -18,7 +18,7 @@ from experiments.lab.runs import Scale
 
 COCO = Scale(name="coco", iterations=ITERATIONS, images=COCO_IMAGES)
 
-SMALL_ITERATIONS, SMALL_IMAGES, SMALL_MEASURED = 180, 234, 120
+SMALL_ITERATIONS, SMALL_IMAGES, SMALL_MEASURED = 150, 195, 120
 """Updates at equal iterations, images to learn from and to measure on: batch 4 sees each 3.1 times, batch 16 12.3."""
 SMALL_SIDE = 128
 """Pixels of drawn images; an object is 12 pixels wide at least."""

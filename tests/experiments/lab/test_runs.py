@@ -66,7 +66,7 @@ def test_every_small_row_is_a_command_that_training_understands(name: str, shape
     job = small("b4-lr5e-3", shapes, Path("out"), row=row, scale=scales.mini())
     command = detection.train.parse(job.train())
     assert (command.batch_size, command.lr, command.seed) == (row.batch, row.lr, 1)
-    assert command.iterations == (720 if row.equal_images else 180)
+    assert command.iterations == (600 if row.equal_images else 150)
     assert (command.model.norm, command.model.masks) == (row.norm, row.masks)
     assert command.backbone_weights == ("imagenet" if row.pretrained else None)
     assert command.micro_batch == (4 if row.accumulated else None)
