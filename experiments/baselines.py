@@ -81,7 +81,7 @@ class BaselinesConfig:
     results: Annotated[Path | None, arg(metavar="DIR")] = None
     """Directory of the records; OUT/results for mini and experiments/results for coco, unless given."""
     quick: bool = False
-    """mini: three updates of a dozen images: to try it out."""
+    """Three updates for each row, of mini with a dozen images: to try it out; records stay in OUT."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
@@ -126,7 +126,8 @@ class BaselinesConfig:
     @property
     def records(self) -> Path:
         """Where the records go."""
-        return self.results or (SHIPPED if self.preset == "coco" else self.directory / "results")
+        of_all = self.preset == "coco" and not self.quick
+        return self.results or (SHIPPED if of_all else self.directory / "results")
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -215,7 +216,7 @@ def full_jobs(config: BaselinesConfig) -> Iterator[Job]:
                 continue
             yield Job(
                 row=row,
-                scale=scales.COCO,
+                scale=scales.coco(quick=config.quick),
                 seed=seed,
                 data=config.data,
                 data_name="coco",
@@ -267,9 +268,10 @@ def images_of(job: Job) -> int:
 
 def known_records(config: BaselinesConfig) -> list[Record]:
     """All records that the table can show: those of this directory, and at full scale those that the project brings."""
+    brought = [SHIPPED] if config.preset == "coco" and not config.quick else []
     found = {
         (record.row, record.data, record.seed): record
-        for directory in ([SHIPPED, config.records] if config.preset == "coco" else [config.records])
+        for directory in [*brought, config.records]
         for record in records.read_all(directory, scale=config.preset)
     }
     return list(found.values())
@@ -286,7 +288,9 @@ def parts_of(config: BaselinesConfig) -> list[Part]:
     """The parts of the table: one for each set of images."""
     found = known_records(config)
     if config.preset == "coco":
-        return [Part(name="coco", scale=scales.COCO, rows=tuple(ROWS.values()), records=tuple(found))]
+        return [
+            Part(name="coco", scale=scales.coco(quick=config.quick), rows=tuple(ROWS.values()), records=tuple(found))
+        ]
     by_data = {name: tuple(record for record in found if record.data == name) for name in (SHAPES, PHOTOGRAPHS)}
     drawn = {row.name: row for row in (*scales.MINI_ROWS, *config.chosen)}
     rows = tuple(row for name, row in config.known.items() if name in drawn)

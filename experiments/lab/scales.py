@@ -17,6 +17,7 @@ from experiments.lab.rows import (
 from experiments.lab.runs import Scale
 
 COCO = Scale(name="coco", iterations=ITERATIONS, images=COCO_IMAGES)
+"""As the lab made it."""
 
 SMALL_ITERATIONS, SMALL_IMAGES, SMALL_MEASURED = 150, 195, 120
 """Updates at equal iterations, images to learn from and to measure on: batch 4 sees each 3.1 times, batch 16 12.3."""
@@ -32,6 +33,11 @@ QUICK_ITERATIONS, QUICK_IMAGES, QUICK_MEASURED = 3, 12, 6
 """To try it out."""
 
 _COMMON = ("--schedule", "steps", "--warmup-iterations", "20", "--workers", "0", "--checkpoint-every", "60")
+
+
+def coco(*, quick: bool = False) -> Scale:
+    """The lab's scale; quick: the very networks at their full size, for a few updates."""
+    return dataclasses.replace(COCO, iterations=QUICK_ITERATIONS) if quick else COCO
 
 
 def mini(*, quick: bool = False) -> Scale:

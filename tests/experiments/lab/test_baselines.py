@@ -117,3 +117,18 @@ def test_the_document_says_what_the_records_say(tmp_path: Path):
     page = (tmp_path / "report.html").read_text()
     assert "Which of the orders hold" in page
     assert page.count('id="plot-') == 1
+
+
+@pytest.mark.slow
+def test_a_row_at_full_scale_starts_with_one_line(tmp_path: Path, capsys):
+    drawing.draw(tmp_path / "shapes", quick=True)
+    where = ("--data", str(tmp_path / "shapes"), "--out", str(tmp_path / "out"), "--quick")
+    assert call("--preset", "coco", "--rows", "b4-lr1e-2-scratch-gn", *where) == 0
+    said = capsys.readouterr()
+    assert "12 images at" in said.err, "the plan"
+    (found,) = records.read_all(tmp_path / "out" / "results", scale="coco")
+    assert (found.row, found.iterations, found.batch) == ("b4-lr1e-2-scratch-gn", 3, 4)
+    assert found.commands[0].startswith(
+        "python -m detection.train --preset lab-b4-lr1e-2-scratch-gn --max-iterations 3"
+    )
+    assert not [one for one in records.read_all(baselines.SHIPPED, scale="coco") if one.iterations < 90_000]
