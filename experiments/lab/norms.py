@@ -30,7 +30,7 @@ LR_PER_IMAGE = 5e-3 / 4
 """The lab's best at batch 4."""
 IMAGES, QUICK_IMAGES = 2400, 32
 """Learned from: 12.3 epochs of the small set."""
-LOOKS, QUICK_LOOKS = 6, 2
+LOOKS, QUICK_LOOKS = 4, 2
 """How often a training is looked at, evenly; the last time at its end."""
 PROBED, QUICK_PROBED = 32, 4
 """Images that probes look at."""
