@@ -35,7 +35,8 @@ class Detector:
         Memory layout of images: faster, same numbers up to rounding.
     fold : bool
         Let convolutions do the normalisation that follows them, and on a CPU, where images have their channels last,
-        lay out their weights as its kernels want them: faster, same numbers up to rounding.
+        compute those of 3x3 by fewer multiplications and lay out the weights of the others as its kernels want them:
+        faster, same numbers up to rounding.
     masks : bool
         Find masks too, if the network says any; otherwise what says them is not computed.
     """
@@ -55,9 +56,14 @@ class Detector:
         self.channels_last = channels_last
         self.precision = precision
         net = folded(model) if fold else copy.deepcopy(model).eval().requires_grad_(False)
-        self.model: FCOS = _lowered(net.to(self.device), DTYPES[precision])
+        net.to(self.device)
         if not masks:
-            self.model.masks = None
+            net.masks = None
+        if fold and channels_last and self.device.type == "cpu":
+            from detection import winograd  # here, because Numba takes a moment and nothing else needs it
+
+            winograd.replace(net, DTYPES[precision])
+        self.model: FCOS = _lowered(net, DTYPES[precision])
         layout = torch.channels_last if channels_last else torch.contiguous_format
         self.model.to(memory_format=layout)  # type: ignore[call-overload]
         if fold and channels_last:

@@ -11,23 +11,36 @@ import torch
 from torch import Tensor, nn
 
 SIDE = 64
-"""Height and width of the feature maps that weights are laid out for. Others are computed all the same."""
+"""Height and width of the feature maps that weights are laid out for, unless the kernel is a single pixel."""
 
 
 class PackedConv2d(nn.Module):
-    """A convolution that gives what ``conv`` gives, the same bits mostly, and cannot be read, saved or trained."""
+    """A convolution that gives what ``conv`` gives, the same bits mostly, and cannot be read, saved or trained.
+
+    Which layout the kernels want depends on the input's size where the kernel is a single pixel, and to change one such
+    layout into another takes longer than the convolution, twenty times as long at worst. Those weights are therefore
+    laid out again from the beginning whenever the size is another, which is what PyTorch does every time.
+    """
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
-        likely = (1, conv.in_channels, SIDE, SIDE)
         assert not isinstance(conv.padding, str)
         self.how = ([*conv.padding], [*conv.stride], [*conv.dilation], conv.groups)
-        self.weight = torch.ops.mkldnn._reorder_convolution_weight(conv.weight.detach(), *self.how, list(likely))
+        self.plain = conv.weight.detach() if conv.kernel_size == (1, 1) else None
         self.bias = None if conv.bias is None else conv.bias.detach()
+        likely = torch.Size((1, conv.in_channels, SIDE, SIDE))
+        self.packed = likely, self._laid_out(conv.weight.detach(), likely)
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, channels, H, W]`` of the weights' precision to ``[B, out_channels, ...]``."""
-        return torch.ops.mkldnn._convolution_pointwise(x, self.weight, self.bias, *self.how, "none", [], "")
+        shape, weight = self.packed
+        if self.plain is not None and shape != x.shape:
+            weight = self._laid_out(self.plain, x.shape)
+            self.packed = x.shape, weight
+        return torch.ops.mkldnn._convolution_pointwise(x, weight, self.bias, *self.how, "none", [], "")
+
+    def _laid_out(self, weight: Tensor, shape: torch.Size) -> Tensor:
+        return torch.ops.mkldnn._reorder_convolution_weight(weight, *self.how, list(shape))
 
 
 def pack(model: nn.Module) -> None:
