@@ -33,7 +33,9 @@ IMAGES, QUICK_IMAGES = 2400, 32
 LOOKS, QUICK_LOOKS = 4, 2
 """How often a training is looked at, evenly; the last time at its end."""
 PROBED, QUICK_PROBED = 32, 4
-"""Images that probes look at."""
+"""Images that probes look at, in batches as the training has them."""
+TRUTH, QUICK_TRUTH = 64, 6
+"""Images of the one batch whose statistics are taken for the true ones."""
 DEPTH_BATCH = 8
 SPLITS = ("train2017", "val2017")
 """Of the set: to learn from, and to measure on."""
@@ -78,10 +80,10 @@ class Variant:
         )
 
 
-_NORMS: tuple[Norm, ...] = ("frozen_bn", "bn", "gn")
+NORMS: tuple[Norm, ...] = ("frozen_bn", "bn", "gn")
 
 VARIANTS: tuple[Variant, ...] = (
-    *(Variant(norm=norm, frozen_stem=frozen) for norm in _NORMS for frozen in (True, False)),
+    *(Variant(norm=norm, frozen_stem=frozen) for norm in NORMS for frozen in (True, False)),
     Variant(norm="bn", batch=2),
     Variant(norm="bn", batch=16),
     *(Variant(norm=norm, pretrained=True, frozen_stem=True) for norm in ("frozen_bn", "bn")),
@@ -120,8 +122,8 @@ class Network:
 
 
 NETWORKS: tuple[Network, ...] = (
-    *(Network(backbone="resnet50", norm=norm) for norm in _NORMS),
-    *(Network(backbone="efficientnet-lite0", norm=norm) for norm in _NORMS),
+    *(Network(backbone="resnet50", norm=norm) for norm in NORMS),
+    *(Network(backbone="efficientnet-lite0", norm=norm) for norm in NORMS),
     Network(backbone="efficientnet-lite0", norm="frozen_bn", pretrained=True),
 )
 
@@ -153,14 +155,14 @@ def depth(seed: int, *, network: Network, data: Path) -> Figures:
     config = train_config(
         network.model(), data=data, batch=DEPTH_BATCH, images=DEPTH_BATCH, seed=seed, pretrained=network.pretrained
     )
-    found = probes.through_depth(begin(config, say=_silent), next(batches(config, "train2017")))
+    found = probes.through_depth(begin(config, say=_silent), next(batches(config, SPLITS[0])))
     return {f"{what}/{at:02d}": value for what, values in found._asdict().items() for at, value in enumerate(values)}
 
 
 def training(seed: int, *, variant: Variant, data: Path, quick: bool) -> Figures:
     """A training from its beginning to its end: what was seen on the way, and the AP that it reached.
 
-    One that ends in a loss that is no number has an AP of nan, and the updates that it got to as ``diverged``.
+    One whose loss is no number any more has an AP of 0, and the updates that it got to as ``diverged``.
     """
     images, looks = (QUICK_IMAGES, QUICK_LOOKS) if quick else (IMAGES, LOOKS)
     config = train_config(
@@ -168,42 +170,44 @@ def training(seed: int, *, variant: Variant, data: Path, quick: bool) -> Figures
     )
     learner = Learner(begin(config, say=_silent), config, world=alone("cpu"))
     moments = [round(config.iterations * (look + 1) / looks) for look in range(looks)]
-    probed = QUICK_PROBED if quick else PROBED
-    seen, held_out = (_some(batches(config, split), images=max(probed, variant.batch)) for split in SPLITS)
+    probed = max(QUICK_PROBED if quick else PROBED, variant.batch)
+    seen, held_out = (_some(batches(config, split), images=probed) for split in SPLITS)
+    many = dataclasses.replace(config, batch_size=QUICK_TRUTH if quick else TRUTH, seed=seed + 1)
+    truth = next(batches(many, SPLITS[0]))
     found: Figures = {}
-    try:
-        for batch in batches(config, "train2017"):
+    stream = batches(config, SPLITS[0])
+    while learner.done < config.iterations:
+        batch = next(stream)
+        try:
             learner.update(batch)
-            if learner.done in moments:
-                look = moments.index(learner.done) + 1
-                found |= {f"{name}@{look}": value for name, value in looked(learner.model, seen, held_out).items()}
-            if learner.done == config.iterations:
-                break
-    except InputError:  # a loss that is no number
-        return {**_unknown(looks), **found, "AP": float("nan"), "diverged": float(learner.done)}
+        except InputError:  # its loss is no number
+            return {**_unknown(looks), **found, "AP": 0.0, "diverged": float(learner.done)}
+        if learner.done in moments:
+            look = moments.index(learner.done) + 1
+            found |= {f"{name}@{look}": value for name, value in looked(learner.model, seen, truth, held_out).items()}
     detector = Detector(checkpoints.build(learner.checkpoint()), device="cpu")
-    numbers = evaluate(detector, CocoDataset(data, "val2017"), batch_size=8)["bbox"].numbers
+    numbers = evaluate(detector, CocoDataset(data, SPLITS[1]), batch_size=8)["bbox"].numbers
     return {**_unknown(looks), **found, "AP": float(numbers["AP"] or 0.0), "diverged": float("nan")}
 
 
-def looked(model: FCOS, seen: Sequence[Batch], held_out: Sequence[Batch]) -> Figures:
-    """What is to be seen of a model on its way, on batches of images that it learns from, and on others.
+LOSSES = ("loss in training", "loss in use")
+STRAYS = ("noise mean", "noise variance", "drift mean", "drift variance")
 
-    ``noise``: how far the statistics of single batches are from those of all of them; ``drift``: how far those that
-    are kept for use are (nan where no statistics are kept).
+
+def looked(model: FCOS, seen: Sequence[Batch], truth: Batch, held_out: Sequence[Batch]) -> Figures:
+    """What is to be seen of a model on its way: `LOSSES` on images that it does not learn from, and `STRAYS`.
+
+    ``noise``: how far the statistics of single batches (``seen``) are from those of many images (``truth``);
+    ``drift``: how far those that are kept for use are. nan where no statistics are kept.
     """
-    found = {
-        "loss in training": probes.loss_in(model, held_out, training=True),
-        "loss in use": probes.loss_in(model, held_out, training=False),
-    }
-    names = [f"{what} {of}" for what in ("noise", "drift") for of in ("mean", "variance")]
+    found = {name: probes.loss_in(model, held_out, training=name == LOSSES[0]) for name in LOSSES}
     if not probes.running_statistics(model):
-        return found | dict.fromkeys(names, float("nan"))
-    true = probes.batch_statistics(model, seen)
-    noise = [probes.shift(probes.batch_statistics(model, [batch]), true) for batch in seen]
+        return found | dict.fromkeys(STRAYS, float("nan"))
+    true = probes.batch_statistics(model, truth)
+    noise = [probes.shift(probes.batch_statistics(model, batch), true) for batch in seen]
     drift = probes.shift(probes.running_statistics(model), true)
     values = [*(sum(values) / len(noise) for values in zip(*noise, strict=True)), *drift]
-    return found | dict(zip(names, values, strict=True))
+    return found | dict(zip(STRAYS, values, strict=True))
 
 
 def batches(config: TrainConfig, split: str) -> Iterator[Batch]:
@@ -222,9 +226,7 @@ def _some(stream: Iterator[Batch], *, images: int) -> list[Batch]:
 
 
 def _unknown(looks: int) -> Figures:
-    names = [f"loss in {mode}" for mode in ("training", "use")]
-    names += [f"{what} {of}" for what in ("noise", "drift") for of in ("mean", "variance")]
-    return {f"{name}@{look + 1}": float("nan") for name in names for look in range(looks)}
+    return {f"{name}@{look + 1}": float("nan") for name in (*LOSSES, *STRAYS) for look in range(looks)}
 
 
 def _silent(text: str) -> None:

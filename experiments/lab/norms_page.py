@@ -5,6 +5,7 @@ Every sentence is made from the figures at hand: with other figures it says some
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -15,20 +16,18 @@ from detection.coco_eval import share
 from detection.config import Norm
 from experiments.compared import listed
 from experiments.lab.claims import SAME, spread
-from experiments.lab.norms import LOOKS, NETWORKS, VARIANTS, Network, Variant
+from experiments.lab.norms import LOOKS, NETWORKS, NORMS, VARIANTS, Network, Variant
 from experiments.lab.rows import NORM_NAMES
 from experiments.pieces import Found
 from experiments.report_chart import BLUE, GREEN, GREY, ORANGE, PURPLE, chart
 from experiments.report_page import Plot, Section, page
-from experiments.report_text import esc, number
+from experiments.report_text import count, esc, number
 
 All = Mapping[str, Found]
 """Figures [seeds] by name, of every variant and network."""
 
 COLOURS: Mapping[Norm, str] = {"frozen_bn": ORANGE, "bn": BLUE, "gn": GREEN}
 BATCHES = {2: PURPLE, 4: BLUE, 16: GREEN}
-
-LAB_NORMS: tuple[Norm, ...] = ("frozen_bn", "bn", "gn")
 
 QUESTIONS = (
     "What does FrozenBatchNorm do?",
@@ -50,7 +49,7 @@ def render(found: All, *, seeds: int) -> str:
         lede="Batch normalisation that never changes: a fixed affine map of every channel.",
         sections=[depth_section(found), statistics_section(found), ap_section(found)],
         header=f'<ul class="said">{said}</ul>\n',
-        footer=f"Drawn shapes of 128 pixels; {seeds} seeds. The same seeds give the same figures.",
+        footer=f"Drawn shapes of 128 pixels; {count(seeds, 'seed')}. The same seeds give the same figures.",
     )
 
 
@@ -63,16 +62,15 @@ def answers(found: All) -> dict[str, list[str]]:
 
 
 def _what_it_does(found: All) -> list[str]:
-    frozen, bn = Variant(norm="frozen_bn"), Variant(norm="bn")
-    gap, other = (_gap(found, one) for one in (frozen, bn))
-    pretrained = Network(backbone="efficientnet-lite0", norm="frozen_bn", pretrained=True)
-    last = {norm: _curve(found, Network(backbone="resnet50", norm=norm), "scale")[-1] for norm in LAB_NORMS}
+    gap, other = (_gap(found, Variant(norm=norm)) for norm in ("frozen_bn", "bn"))
+    last = {norm: _curve(found, Network(backbone="resnet50", norm=norm), "scale")[-1] for norm in NORMS}
+    pretrained = next(one for one in NETWORKS if one.pretrained)
     return [
         "It is a fixed affine map of each channel, so that what the network says of an image does not depend on which "
         f"others are beside it: its loss in use differs from that in training by {_signed(gap)}, that of BN at batch 4 "
-        f"by {_signed(other)} (figure 6).",
-        f"Pretrained, it carries ImageNet's statistics, and features change by a factor of "
-        f"{number(_change(found, pretrained), 1)} from the first block to the last (figure 3).",
+        f"by {_signed(other)} (figure 7).",
+        "Pretrained, it carries ImageNet's statistics, and the features of all blocks are within a factor of "
+        f"{number(_range(found, pretrained, 'scale'), 1)} of each other (figure 3).",
         "From scratch it is the identity: in a ResNet-50 the features keep the scale of the pixels, "
         f"{_short(last['frozen_bn'])} after the last block, where BN gives {_short(last['bn'])} and GN "
         f"{_short(last['gn'])} (figure 1).",
@@ -83,74 +81,61 @@ def _when_it_hurts(found: All) -> list[str]:
     said = []
     for pretrained in (True, False):
         frozen = Variant(norm="frozen_bn", pretrained=pretrained, frozen_stem=True)
-        others = [Variant(norm=norm, pretrained=pretrained, frozen_stem=True) for norm in ("bn", "gn")]
-        others = [one for one in others if one.name in found]
+        others = [dataclasses.replace(frozen, norm=norm) for norm in ("bn", "gn")]
         begin = "With a pretrained backbone" if pretrained else "From scratch, with the stem frozen as in the lab,"
-        verdict = _beside(found, frozen, others)
-        said.append(f"{begin} it {verdict} (figure 8).")
-    costs = {norm: _stem_costs(found, norm) for norm in LAB_NORMS}
-    told = listed([f"{_signed(cost)} AP with {NORM_NAMES[norm]}" for norm, cost in costs.items()])
-    said.append(f"To let the stem and the first stage learn, which are random from scratch, brings {told} (figure 7).")
-    return said
-
-
-def _what_to_use(found: All) -> list[str]:
-    tried = [one for one in VARIANTS if one.batch == 4 and not one.pretrained]
-    order = sorted(tried, key=lambda one: -_ap(found, one))
-    best, next_best = order[0], order[1]
-    lead = found[best.name]["AP"] - found[next_best.name]["AP"]
-    ahead = int((np.nan_to_num(lead, nan=1.0) > 0).sum())
-    lab = Variant(norm="frozen_bn", frozen_stem=True)
-    said = [
-        f"Of what was tried, {best.title}: AP {_told(found, best)}, beside {_told(found, lab)} of the lab's own row "
-        f"({lab.title}) (figure 8).",
-        f"Next is {next_best.title} with {_told(found, next_best)}: the first is ahead with {ahead} of {len(lead)} "
-        f"seeds "
-        "(figure 8).",
-    ]
-    noise = {batch: _last(found, Variant(norm="bn", batch=batch), "noise variance") for batch in BATCHES}
+        verdict = listed([_beside(found, frozen, other) for other in others if other.name in found])
+        said.append(f"{begin} it {verdict} (figure 9).")
+    told = listed([f"{_stem_gain(found, norm)} with {NORM_NAMES[norm]}" for norm in NORMS])
     said.append(
-        "If it is to be BN, a larger batch: the variances that single batches see are off by a factor of "
-        f"{number(np.exp(noise[2]), 2)} at batch 2, {number(np.exp(noise[4]), 2)} at 4 and "
-        f"{number(np.exp(noise[16]), 2)} "
-        "at 16 on average (figure 4)."
+        f"To let the stem and the first stage learn, which are random from scratch, changes AP by {told} (figure 8)."
     )
     return said
 
 
-def _beside(found: All, frozen: Variant, others: Sequence[Variant]) -> str:
-    """What FrozenBN does beside others: costs, brings, or neither."""
-    parts = []
-    for other in others:
-        lost = found[other.name]["AP"] - found[frozen.name]["AP"]
-        mean = float(np.nanmean(lost)) if np.isfinite(lost).any() else float("nan")
-        agree = int((np.sign(lost) == np.sign(mean)).sum())
-        if not np.isfinite(mean):
-            verb = "cannot be compared with"
-        elif abs(mean) <= SAME:
-            verb = "is as good as"
-        else:
-            verb = "hurts beside" if mean > 0 else "is better than"
-        parts.append(
-            f"{verb} {NORM_NAMES[other.norm]} ({_told(found, frozen)} and {_told(found, other)}; {agree} of "
-            f"{len(lost)} "
-            "seeds agree)"
-        )
-    return listed(parts)
+def _what_to_use(found: All) -> list[str]:
+    order = [one for one in _best_first(found) if one.batch == 4 and not one.pretrained]
+    best, next_best = order[0], order[1]
+    lead = _ap_of(found, best) - _ap_of(found, next_best)
+    lab = Variant(norm="frozen_bn", frozen_stem=True)
+    noise = [number(np.exp(_last(found, Variant(norm="bn", batch=batch), "noise variance"))) for batch in BATCHES]
+    reached = [_told(found, Variant(norm="bn", batch=batch)) for batch in BATCHES]
+    return [
+        f"Of what was tried, {best.title}: AP {_told(found, best)}, where the lab's own row ({lab.title}) has "
+        f"{_told(found, lab)} (figure 9).",
+        f"Next is {next_best.title} with {_told(found, next_best)}; the first is ahead with {int((lead > 0).sum())} of "
+        f"{count(len(lead), 'seed')} (figure 9).",
+        f"BN at batch 2, 4 and 16 reaches {listed(reached)} with as many images (figure 9); the variances that a "
+        f"single "
+        f"batch sees are off by a factor of {listed(noise)} (figure 5).",
+    ]
+
+
+def _beside(found: All, frozen: Variant, other: Variant) -> str:
+    """What FrozenBN does beside another: hurts, is better, or neither."""
+    lost = _ap_of(found, other) - _ap_of(found, frozen)
+    mean = float(lost.mean())
+    if abs(mean) <= SAME:
+        verb, agree = f"is within {share(SAME)} of", int((np.abs(lost) <= SAME).sum())
+    else:
+        verb, agree = "hurts beside" if mean > 0 else "is better than", int((np.sign(lost) == np.sign(mean)).sum())
+    seeds = f"so with {agree} of {count(len(lost), 'seed')}"
+    return f"{verb} {NORM_NAMES[other.norm]} ({_told(found, frozen)} and {_told(found, other)}, {seeds})"
 
 
 # ---- the plots
 
 
 def depth_section(found: All) -> Section:
-    """Figures 1 to 3: signal and gradient through depth."""
-    lab = [Network(backbone="resnet50", norm=norm) for norm in LAB_NORMS]
+    """Figures 1 to 4: signal and gradient through depth."""
+    lab = [one for one in NETWORKS if one.backbone == "resnet50"]
     small = [one for one in NETWORKS if one.backbone == "efficientnet-lite0"]
     first = _curve(found, lab[0], "scale")[0]
-    last = {one.norm: _curve(found, one, "scale")[-1] for one in lab}
-    speeds = {one.norm: _curve(found, one, "learning") for one in lab}
-    uneven = {norm: float(values.max() / values.min()) for norm, values in speeds.items()}
+    last = {one.norm: _short(_curve(found, one, "scale")[-1]) for one in lab}
+    uneven = {one.norm: _range(found, one, "gradient") for one in lab}
     pretrained = next(one for one in small if one.pretrained)
+    scales = {one.title: number(_range(found, one, "scale"), 1) for one in small}
+    speeds = {one.title: _short(_range(found, one, "gradient")) for one in small}
+    scratch = [one.title for one in small if not one.pretrained]
     return Section(
         id="depth",
         short="Through depth",
@@ -161,70 +146,82 @@ def depth_section(found: All) -> Section:
                 name="scale-resnet",
                 heading="1. Scale of the features, ResNet-50 from scratch",
                 note=f"FrozenBN is the identity here: the features keep the scale of the pixels, {_short(first)} after "
-                f"the stem and {_short(last['frozen_bn'])} after the last block. BN gives {_short(last['bn'])} and GN "
-                f"{_short(last['gn'])} there, whatever they are given.",
+                f"the stem and {last['frozen_bn']} after the last block. BN gives {last['bn']} and GN {last['gn']} "
+                "there, whatever they are given.",
                 figure=depth_figure(found, lab, "scale", y="root mean square"),
             ),
             Plot(
-                name="learning-resnet",
-                heading="2. How fast the weights would change, ResNet-50 from scratch",
-                note="The norm of the gradient over that of the weights, by block: from the slowest to the fastest it "
-                f"differs by a factor of {_short(uneven['frozen_bn'])} with FrozenBN, {_short(uneven['bn'])} with BN "
-                f"and "
+                name="gradient-resnet",
+                heading="2. Gradient of the weights, ResNet-50 from scratch",
+                note="Its norm over that of the weights, by block: from the slowest to the fastest it differs by a "
+                f"factor of {_short(uneven['frozen_bn'])} with FrozenBN, {_short(uneven['bn'])} with BN and "
                 f"{_short(uneven['gn'])} with GN. One learning rate has to do for all blocks, and "
                 f"{NORM_NAMES[max(uneven, key=uneven.__getitem__)]} asks the most of it.",
-                figure=depth_figure(found, lab, "learning", y="gradient / weights"),
+                figure=depth_figure(found, lab, "gradient", y="gradient / weights"),
             ),
             Plot(
                 name="scale-efficientnet",
-                heading="3. Scale of the features, EfficientNet-Lite0",
-                note=f"Pretrained, the fixed map fits the weights: features change by a factor of "
-                f"{number(_change(found, pretrained), 1)} from the first block to the last. From scratch with "
-                f"FrozenBN it is "
-                f"{number(_change(found, small[0]), 1)}, with BN {number(_change(found, small[1]), 1)}.",
+                heading="3. Scale of the features, EfficientNet-Lite0, pretrained and from scratch",
+                note="Pretrained with FrozenBN, the features of all blocks are within a factor of "
+                f"{scales[pretrained.title]} of each other. Otherwise within "
+                f"{listed([f'{scales[title]} ({esc(title)})' for title in scratch])}.",
                 figure=depth_figure(found, small, "scale", y="root mean square"),
+            ),
+            Plot(
+                name="gradient-efficientnet",
+                heading="4. Gradient of the weights, EfficientNet-Lite0, pretrained and from scratch",
+                note="From the slowest to the fastest block it differs by a factor of "
+                f"{speeds[pretrained.title]} pretrained with FrozenBN. Otherwise by "
+                f"{listed([f'{speeds[title]} ({esc(title)})' for title in scratch])}.",
+                figure=depth_figure(found, small, "gradient", y="gradient / weights"),
             ),
         ],
     )
 
 
 def statistics_section(found: All) -> Section:
-    """Figures 4 to 6: what batches do to statistics, and to the loss."""
+    """Figures 5 to 7: what batches do to statistics, and to the loss."""
     bn = {batch: Variant(norm="bn", batch=batch) for batch in BATCHES}
-    noise = {batch: _last(found, one, "noise variance") for batch, one in bn.items()}
-    drift = {batch: _last(found, one, "drift variance") for batch, one in bn.items()}
-    gaps = {batch: _gap(found, one) for batch, one in bn.items()}
+
+    def at_the_end(what: str) -> str:
+        told = [f"{number(_last(found, one, what))} at batch {batch}" for batch, one in bn.items()]
+        return listed(told)
+
+    gaps = listed([f"{_signed(_gap(found, one))} at batch {batch}" for batch, one in bn.items()])
     return Section(
         id="statistics",
         short="Statistics of batches",
         heading="What small batches do to batch normalisation",
-        text="BN from scratch, every stage learning, with batches of 2, 4 and 16 images and as many images in all.",
+        text="BN from scratch, every stage learning, with batches of 2, 4 and 16 images and as many images in all. "
+        "What is "
+        "taken for true are the statistics of one large batch.",
         parts=[
             (
                 Plot(
                     name="noise",
-                    heading="4. How far a batch's variances are from the true ones",
-                    note=f"At the end the logarithms differ by {number(noise[2])} at batch 2, {number(noise[4])} at 4 "
-                    f"and "
-                    f"{number(noise[16])} at 16. This noise is in every update of BN; FrozenBN and GN have none.",
+                    heading="5. How far a batch's statistics are from the true ones",
+                    note=f"At the end the logarithms of the variances differ by {at_the_end('noise variance')}, the "
+                    f"means "
+                    f"by {at_the_end('noise mean')} deviations. This noise is in every update of BN; FrozenBN and GN "
+                    f"have "
+                    "none.",
                     figure=over_training(found, bn, "noise variance", y="|log variance|"),
                 ),
                 Plot(
                     name="drift",
-                    heading="5. How far the kept variances are from the true ones",
-                    note=f"At the end by {number(drift[2])} at batch 2, {number(drift[4])} at 4 and "
-                    f"{number(drift[16])} at "
-                    "16. These are what a detector is used with, and what FrozenBN takes from ImageNet.",
+                    heading="6. How far the kept statistics are from the true ones",
+                    note=f"At the end the logarithms of the variances differ by {at_the_end('drift variance')}, the "
+                    f"means "
+                    f"by {at_the_end('drift mean')} deviations. These are what a detector is used with.",
                     figure=over_training(found, bn, "drift variance", y="|log variance|"),
                 ),
             ),
             Plot(
                 name="gap",
-                heading="6. Loss in use less loss in training, on the same images",
-                note=f"At the end {_signed(gaps[2])} at batch 2, {_signed(gaps[4])} at 4 and {_signed(gaps[16])} at "
-                f"16. With "
-                f"FrozenBN it is {_signed(_gap(found, Variant(norm='frozen_bn')))} and with GN "
-                f"{_signed(_gap(found, Variant(norm='gn')))}, for neither looks at other images.",
+                heading="7. Loss in use less loss in training, on the same images",
+                note=f"At the end {gaps} with BN. With FrozenBN it is "
+                f"{_signed(_gap(found, Variant(norm='frozen_bn')))} and "
+                f"with GN {_signed(_gap(found, Variant(norm='gn')))}, for neither looks at other images.",
                 figure=gap_figure(found),
             ),
         ],
@@ -232,10 +229,9 @@ def statistics_section(found: All) -> Section:
 
 
 def ap_section(found: All) -> Section:
-    """Figures 7 and 8: what it all comes to."""
-    costs = {norm: _stem_costs(found, norm) for norm in LAB_NORMS}
-    order = sorted(VARIANTS, key=lambda one: -_ap(found, one))
-    worst = order[-1]
+    """Figures 8 and 9: what it all comes to."""
+    order = _best_first(found)
+    gains = listed([f"{_stem_gain(found, norm)} with {NORM_NAMES[norm]}" for norm in NORMS])
     return Section(
         id="ap",
         short="AP",
@@ -245,19 +241,17 @@ def ap_section(found: All) -> Section:
         parts=[
             Plot(
                 name="stem",
-                heading="7. A frozen random stem, from scratch at batch 4",
-                note=f"To let the stem and the first stage learn brings {_signed(costs['frozen_bn'])} AP with "
-                f"FrozenBN, "
-                f"{_signed(costs['bn'])} with BN and {_signed(costs['gn'])} with GN. The lab's configuration freezes "
-                f"them, "
-                "which is meant for pretrained weights.",
+                heading="8. A frozen random stem, from scratch at batch 4",
+                note=f"To let the stem and the first stage learn changes AP by {gains}. The lab's configuration "
+                f"freezes "
+                "them, which is meant for pretrained weights.",
                 figure=stem_figure(found),
             ),
             Plot(
                 name="ap",
-                heading="8. AP of all trainings",
-                note=f"Best is {order[0].title} with {_told(found, order[0])}. Last is {worst.title} with "
-                f"{_told(found, worst)}.",
+                heading="9. AP of all trainings",
+                note=f"The first is {order[0].title} with {_told(found, order[0])}. The last is {order[-1].title} with "
+                f"{_told(found, order[-1])}.",
                 figure=ap_figure(found),
             ),
         ],
@@ -309,9 +303,9 @@ def gap_figure(found: All) -> go.Figure:
 def stem_figure(found: All) -> go.Figure:
     """AP with a frozen and with a learning stem, a pair of points for each normalisation."""
     drawn = chart(x="AP", height=230)
-    names = [NORM_NAMES[norm] for norm in LAB_NORMS]
+    names = [NORM_NAMES[norm] for norm in NORMS]
     for frozen, colour, label in ((True, GREY, "stem frozen"), (False, BLUE, "stem learns")):
-        values = [found[Variant(norm=norm, frozen_stem=frozen).name]["AP"] for norm in LAB_NORMS]
+        values = [found[Variant(norm=norm, frozen_stem=frozen).name]["AP"] for norm in NORMS]
         _points(drawn, names, values, colour=colour, label=label)
     drawn.update_yaxes(categoryorder="array", categoryarray=names[::-1])
     drawn.update_xaxes(showgrid=True, rangemode="tozero")
@@ -320,7 +314,7 @@ def stem_figure(found: All) -> go.Figure:
 
 def ap_figure(found: All) -> go.Figure:
     """AP of every variant, the best on top."""
-    order = sorted(VARIANTS, key=lambda one: -_ap(found, one))
+    order = _best_first(found)
     names = [esc(one.title) for one in order]
     drawn = chart(x="AP", height=90 + 32 * len(order), legend=False)
     for one, name in zip(order, names, strict=True):
@@ -332,7 +326,7 @@ def ap_figure(found: All) -> go.Figure:
 
 def table(found: All) -> str:
     """AP of every variant, for the terminal."""
-    order = sorted(VARIANTS, key=lambda one: -_ap(found, one))
+    order = _best_first(found)
     width = max(len(one.title) for one in order)
     return "\n".join(["AP", *(f"  {one.title:<{width}}  {_told(found, one)}" for one in order)])
 
@@ -357,7 +351,7 @@ def _points(
 ) -> None:
     """Every seed as a small point, the mean as a large one."""
     pairs = [(float(value), name) for name, some in zip(names, values, strict=True) for value in some]
-    means = [(float(np.nanmean(some)) if np.isfinite(some).any() else float("nan")) for some in values]
+    means = [float(some.mean()) for some in values]
     drawn.add_scatter(
         x=[value for value, _ in pairs],
         y=[name for _, name in pairs],
@@ -379,14 +373,17 @@ def _points(
 # ---- figures out of what was found
 
 
-def _ap(found: All, variant: Variant) -> float:
-    """Mean AP; 0 for what never reached an end."""
-    values = found[variant.name]["AP"]
-    return float(np.nanmean(values)) if np.isfinite(values).any() else 0.0
+def _ap_of(found: All, variant: Variant) -> NDArray[np.float64]:
+    """AP by seed; 0 where the training diverged."""
+    return found[variant.name]["AP"]
+
+
+def _best_first(found: All) -> list[Variant]:
+    return sorted(VARIANTS, key=lambda one: -float(_ap_of(found, one).mean()))
 
 
 def _told(found: All, variant: Variant) -> str:
-    values = found[variant.name]["AP"]
+    values = _ap_of(found, variant)
     diverged = int(np.isfinite(found[variant.name]["diverged"]).sum())
     return spread(values) + (f" ({diverged} of {len(values)} diverged)" if diverged else "")
 
@@ -398,10 +395,10 @@ def _curve(found: All, network: Network, what: str) -> NDArray[np.float64]:
     return np.array([float(np.mean(figures[name])) for name in names])
 
 
-def _change(found: All, network: Network) -> float:
-    """The largest scale of the features of a block over the smallest, without the stem."""
-    scale = _curve(found, network, "scale")[1:]
-    return float(scale.max() / scale.min())
+def _range(found: All, network: Network, what: str) -> float:
+    """The largest figure of a block over the smallest, without the stem."""
+    values = _curve(found, network, what)[1:]
+    return float(values.max() / values.min())
 
 
 def _looks(found: All, variant: Variant, what: str) -> NDArray[np.float64]:
@@ -420,15 +417,17 @@ def _gap(found: All, variant: Variant) -> float:
     return _last(found, variant, "loss in use") - _last(found, variant, "loss in training")
 
 
-def _stem_costs(found: All, norm: Norm) -> float:
-    """AP that it brings to let the stem and the first stage learn."""
-    return _ap(found, Variant(norm=norm)) - _ap(found, Variant(norm=norm, frozen_stem=True))
+def _stem_gain(found: All, norm: Norm) -> str:
+    """What it does to AP to let the stem and the first stage learn, and with how many seeds it goes that way."""
+    gains = _ap_of(found, Variant(norm=norm)) - _ap_of(found, Variant(norm=norm, frozen_stem=True))
+    agree = int((np.sign(gains) == np.sign(gains.mean())).sum())
+    return f"{_signed(float(gains.mean()))} ({agree} of {count(len(gains), 'seed')})"
 
 
 def _signed(value: float) -> str:
-    shown = share(abs(value)) if abs(value) < 1 else f"{abs(value):.2f}"
     if not np.isfinite(value):
         return "an unknown amount"
+    shown = share(abs(value)) if abs(value) < 1 else f"{abs(value):.2f}"
     return "0" if abs(value) < 5e-4 else f"{'+' if value > 0 else '-'}{shown}"
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from detection.data.batch import Batch
-from detection.fcos import FCOS
+from detection.fcos import FCOS, Predictions
 from detection.losses import losses
 from detection.norm import BatchNorm
 from detection.training.distributed import alone
@@ -31,8 +31,6 @@ class Depth(NamedTuple):
     scale: Floats
     """Root mean square of the features that a unit gives."""
     gradient: Floats
-    """Root mean square of the gradient of the loss by these features, times their number in an image."""
-    learning: Floats
     """Norm of the gradient by the unit's weights over the norm of these weights: how fast they would change."""
 
 
@@ -47,44 +45,34 @@ class Shift(NamedTuple):
 
 def loss(model: FCOS, batch: Batch) -> Tensor:
     """The whole loss of a batch, by the model in the mode in which it is."""
-    device = model.mean.device
-    targets, normalised_by = counted([batch], config=model.config, world=alone(device))
-    predictions = model(batch.images, batch.sizes)
-    return torch.stack(list(losses(predictions, targets[0], normalised_by, config=model.config).values())).sum()
+    return _loss(model, batch, model(batch.images, batch.sizes))
 
 
 def through_depth(model: FCOS, batch: Batch) -> Depth:
     """Signal and gradient of a batch in training mode, unit by unit; ``model`` must learn in all of them."""
     twin = copy.deepcopy(model).train()
-    outputs: list[Tensor] = []
+    scale: Floats = []
     features = []
     x = twin.normalised(batch.images, batch.sizes)
-    units = [unit for stage in twin.backbone.stages() for unit in stage]
     for stage in twin.backbone.stages():
         for unit in stage:
             x = unit.run(x)
-            x.retain_grad()
-            outputs.append(x)
+            scale.append(float(x.detach().square().mean().sqrt()))
         features.append(x)
     predictions, _ = twin.head(twin.fpn((features[2], features[3], features[4])))
-    targets, normalised_by = counted([batch], config=twin.config, world=alone(twin.mean.device))
-    total = torch.stack(list(losses(predictions, targets[0], normalised_by, config=twin.config).values())).sum()
-    scale = [_rms(output) for output in outputs]
-    total.backward()  # type: ignore[no-untyped-call]
-    gradient = [_rms(output.grad) * output[0].numel() for output in outputs if output.grad is not None]
-    return Depth(scale, gradient, [_speed(unit.modules) for unit in units])
+    _loss(twin, batch, predictions).backward()  # type: ignore[no-untyped-call]
+    return Depth(scale, [_speed(unit.modules) for stage in twin.backbone.stages() for unit in stage])
 
 
-def batch_statistics(model: FCOS, batches: Sequence[Batch]) -> list[tuple[Tensor, Tensor]]:
-    """Mean and variance [channels] that every batch normalisation sees, over all images of ``batches`` together."""
+def batch_statistics(model: FCOS, batch: Batch) -> list[tuple[Tensor, Tensor]]:
+    """Mean and variance [channels] that every batch normalisation sees of a batch."""
     twin = copy.deepcopy(model).train()
     norms = _learning(twin)
     for norm in norms:
         norm.reset_running_stats()
-        norm.momentum = None  # a plain mean over the batches
+        norm.momentum = None  # the mean over all batches, of which there is one
     with torch.no_grad():
-        for batch in batches:
-            twin(batch.images, batch.sizes)
+        twin(batch.images, batch.sizes)
     return [_statistics(norm) for norm in norms]
 
 
@@ -110,6 +98,11 @@ def loss_in(model: FCOS, batches: Sequence[Batch], *, training: bool) -> float:
         return float(torch.stack([loss(twin, batch) for batch in batches]).mean())
 
 
+def _loss(model: FCOS, batch: Batch, predictions: Predictions) -> Tensor:
+    targets, normalised_by = counted([batch], config=model.config, world=alone(model.mean.device))
+    return torch.stack(list(losses(predictions, targets[0], normalised_by, config=model.config).values())).sum()
+
+
 def _learning(model: FCOS) -> list[BatchNorm]:
     """The batch normalisations that keep statistics of what they see, of a model in training mode."""
     return [module for module in model.modules() if isinstance(module, BatchNorm) and module.training]
@@ -126,7 +119,3 @@ def _speed(modules: Sequence[nn.Module]) -> float:
     weights = [conv.weight for root in modules for conv in root.modules() if isinstance(conv, nn.Conv2d)]
     gradient = sum(float(weight.grad.square().sum()) for weight in weights if weight.grad is not None)
     return (gradient / sum(float(weight.detach().square().sum()) for weight in weights)) ** 0.5
-
-
-def _rms(x: Tensor) -> float:
-    return float(x.detach().square().mean().sqrt())

@@ -51,7 +51,7 @@ def test_the_gradient_through_depth_is_that_of_the_loss():
     probes.loss(twin, batch()).backward()
     stem = twin.backbone.conv_stem.weight
     expected = float(stem.grad.norm() / stem.detach().norm())
-    assert probes.through_depth(some, batch()).learning[0] == pytest.approx(expected, rel=1e-3)
+    assert probes.through_depth(some, batch()).gradient[0] == pytest.approx(expected, rel=1e-3)
 
 
 def test_scale_follows_the_weights():
@@ -76,7 +76,7 @@ def test_probes_leave_the_model_as_it_is(norm: Norm):
     probes.through_depth(some, batch())
     probes.loss_in(some, [batch()], training=True)
     probes.loss_in(some, [batch()], training=False)
-    probes.batch_statistics(some, [batch()])
+    probes.batch_statistics(some, batch())
     for name, value in some.state_dict().items():
         torch.testing.assert_close(value, before[name], rtol=0, atol=0)
     assert some.training
@@ -85,11 +85,10 @@ def test_probes_leave_the_model_as_it_is(norm: Norm):
 
 def test_statistics_are_those_of_the_stem_s_own_features():
     some = model("bn")
-    first, second = batch(seed=1), batch(seed=2)
-    mean, variance = probes.batch_statistics(some, [first, second])[0]
-    features = [some.backbone.conv_stem(some.normalised(one.images, one.sizes)) for one in (first, second)]
-    torch.testing.assert_close(mean, torch.stack([x.mean(dim=(0, 2, 3)) for x in features]).mean(dim=0))
-    torch.testing.assert_close(variance, torch.stack([x.var(dim=(0, 2, 3)) for x in features]).mean(dim=0))
+    mean, variance = probes.batch_statistics(some, batch(images=4))[0]
+    features = some.backbone.conv_stem(some.normalised(batch(images=4).images, batch(images=4).sizes))
+    torch.testing.assert_close(mean, features.mean(dim=(0, 2, 3)))
+    torch.testing.assert_close(variance, features.var(dim=(0, 2, 3)))
 
 
 def test_only_what_learns_statistics_has_any():
@@ -111,11 +110,11 @@ def test_shift_counts_in_standard_deviations_and_factors():
 
 def test_larger_batches_see_truer_statistics():
     some = model("bn")
-    batches = [batch(images=2, seed=seed) for seed in range(8)]
-    true = probes.batch_statistics(some, batches)
-    small = probes.shift(probes.batch_statistics(some, batches[:1]), true)
-    large = probes.shift(probes.batch_statistics(some, batches[:4]), true)
+    true = probes.batch_statistics(some, batch(images=16, seed=9))
+    small = probes.shift(probes.batch_statistics(some, batch(images=1)), true)
+    large = probes.shift(probes.batch_statistics(some, batch(images=8)), true)
     assert large.variance < small.variance
+    assert large.mean < small.mean
 
 
 @pytest.mark.parametrize(("norm", "same"), [("frozen_bn", True), ("gn", True), ("bn", False)])
