@@ -7,3 +7,15 @@ class InputError(ValueError):
     The message is one sentence that names the file or field, what is wrong, and what would be right. Command lines
     print it and exit with status 2; anything else that escapes is a defect and keeps its traceback.
     """
+
+
+class DivergedError(InputError):
+    """A training whose loss or gradient is no number any more, after so many ``updates``."""
+
+    def __init__(self, sentence: str, updates: int) -> None:
+        super().__init__(sentence, updates)
+        self.updates = updates
+
+    def __str__(self) -> str:
+        """The sentence."""
+        return str(self.args[0])

@@ -62,7 +62,8 @@ POLARMASK = dataclasses.replace(
 MULTI_SCALE = (640, 672, 704, 736, 768, 800)
 
 MASKS: dict[str, dict[str, Any]] = {
-    "condinst": {"masks": "condinst", "centers": "mask"},
+    # Groups in the branch of the masks, so that a batch can be accumulated in these rows too.
+    "condinst": {"masks": "condinst", "centers": "mask", "mask_norm": "gn"},
     "polar": {"masks": "polar", "mask_channels": 256, "centers": "mask"},
 }
 """What a detector of boxes needs to find masks too, in either way."""
@@ -71,7 +72,7 @@ MASKS: dict[str, dict[str, Any]] = {
 SMALL_UPDATES = {"condinst": 1400, "polar": 1700}
 """As many as two cores do within ten minutes."""
 
-SMALL_MASKS: dict[str, Any] = {"mask_channels": 64, "mask_convs": 2, "mask_norm": "gn"}
+SMALL_MASKS: dict[str, Any] = {"mask_channels": 64, "mask_convs": 2}
 
 
 def _lab(**fields: Any) -> dict[str, Any]:

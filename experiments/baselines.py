@@ -12,6 +12,7 @@ Writes to DIR: table.md, table.json, report.html, and a directory for every run.
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -22,16 +23,17 @@ from typing import Annotated, Literal
 from tqdm import tqdm
 from tyro.conf import arg
 
-from detection import files
+from detection import coco_eval, files
 from detection.coco_eval import share
 from detection.data.coco import CocoDataset
+from detection.data.loading import refuse_bare
 from detection.errors import InputError
 from detection.training.distributed import chosen_device
 from experiments import command_line
 from experiments.lab import document, drawing, plan, records, runs, scales
 from experiments.lab.parts import Part
 from experiments.lab.records import Record
-from experiments.lab.rows import AT_EQUAL_ITERATIONS, ROWS, Row
+from experiments.lab.rows import AT_EQUAL_ITERATIONS, COCO_IMAGES, ROWS, Row
 from experiments.lab.runs import Job, Scale
 from experiments.machine import device_name
 from experiments.report_text import count
@@ -95,9 +97,10 @@ class BaselinesConfig:
         for name in self.rows:
             if name not in known:
                 raise InputError(f"rows has {name!r}; give some of {', '.join(known)}")
-        of_coco = ("data", "backbone_weights", "downloaded", "fit_memory")
+        of_coco = ("data", "backbone_weights", "downloaded", "fit_memory", "precision", "workers", "device")
+        usual = {field.name: field.default for field in dataclasses.fields(self)}
         for name in of_coco if self.preset == "mini" else ("photographs",):
-            if getattr(self, name) is not None:
+            if getattr(self, name) != usual[name]:
                 other = "coco" if self.preset == "mini" else "mini"
                 raise InputError(f"{name} is given, which is of preset {other}; leave it out, or give --preset {other}")
 
@@ -121,7 +124,7 @@ class BaselinesConfig:
     @property
     def directory(self) -> Path:
         """Where everything goes."""
-        return self.out or Path("runs") / f"baselines-{self.preset}"
+        return self.out or Path("runs") / f"baselines-{self.preset}{'-quick' if self.quick else ''}"
 
     @property
     def records(self) -> Path:
@@ -137,16 +140,21 @@ def main(args: Sequence[str] | None = None) -> int:
         width = max(map(len, config.known))
         print("\n".join(f"{name:<{width}}  {row.title}" for name, row in config.known.items()))
         return 0
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InputError("the table is made by one process; start it without torchrun")
+    if config.plan and config.preset == "coco" and config.data is None:
+        raise InputError("plan is asked for without data, by whose images it is measured; give --data")
     files.make_directory(config.directory, name="out")
     jobs = list(small_jobs(config) if config.preset == "mini" else full_jobs(config))
     left = [job for job in jobs if runs.done(job) is None]
-    if config.preset == "coco" and left:
-        files.make_directory(config.records, name="results")
-        speeds = plan.speeds(left, known_records(config))
-        print(plan.text(left, speeds, device=device_name(chosen_device(config.device))), file=sys.stderr, flush=True)
+    if len(left) < len(jobs):
+        say(f"{count(len(jobs) - len(left), 'run')} of {len(jobs)} were done before.")
+    if left and (config.plan or config.preset == "coco"):
+        planned = plan.speeds(left, known_records(config))
+        where = device_name(chosen_device(left[0].device))
+        say(plan.text(left, planned, device=where, side_by_side=side_by_side(left, config)))
     elif left:
-        images = sum(images_of(job) for job in left)
-        print(f"{len(left)} of {len(jobs)} runs to do, {images:,} images to learn from.", file=sys.stderr, flush=True)
+        say(f"{count(len(left), 'run')} to do, {sum(map(images_of, left)):,} images to learn from.")
     if config.plan:
         return 0
     write(config)
@@ -157,12 +165,18 @@ def main(args: Sequence[str] | None = None) -> int:
     return 0
 
 
+def say(text: str) -> None:
+    """Tell people, not programs."""
+    print(text, file=sys.stderr, flush=True)
+
+
 def small_jobs(config: BaselinesConfig) -> Iterator[Job]:
     """The runs of mini: on drawn shapes, which are drawn if need be, and on photographs if there are any."""
     drawn = config.directory / SHAPES
     drawing.draw(drawn, quick=config.quick)
+    photographs = 0
     if config.photographs is not None:
-        CocoDataset(config.photographs, "train2017")  # refused now rather than after the first half
+        photographs = len(CocoDataset(config.photographs, "train2017"))  # refused now, not after the first half
     for seed in config.chosen_seeds:
         # The long ones first, so that both processes end at about the same time.
         for row in sorted(config.chosen, key=lambda row: -row.iterations(1) * row.batch):
@@ -172,7 +186,7 @@ def small_jobs(config: BaselinesConfig) -> Iterator[Job]:
         chosen = {row.name for row in config.chosen}
         for row in scales.PHOTOGRAPH_ROWS:
             if row.name in chosen:
-                scale = scales.mini_photographs(quick=config.quick)
+                scale = scales.mini_photographs(photographs, quick=config.quick)
                 yield small_job(row, scale, seed, config.photographs, PHOTOGRAPHS, "train2017", config)
 
 
@@ -199,20 +213,35 @@ def full_jobs(config: BaselinesConfig) -> Iterator[Job]:
     """The runs of coco, one after another; none without data."""
     if config.data is None:
         return
-    CocoDataset(config.data, "train2017")
+    chosen = [row for row in config.chosen if row.trained or config.downloaded is not None]
     if config.rows and "downloaded" in config.rows and config.downloaded is None:
         raise InputError("rows has downloaded, which is only measured; give --downloaded FILE, the converted detector")
-    begin = [row.name for row in config.chosen if row.pretrained and row.trained]
+    begin = [row.name for row in chosen if row.pretrained and row.trained]
     if begin and config.backbone_weights is None:
         raise InputError(
             f"row {begin[0]} begins with a backbone trained on ImageNet; give --backbone-weights FILE with a "
             "ResNet-50, or --rows with those from scratch"
         )
+    for name in ("backbone_weights", "downloaded"):
+        path = getattr(config, name)
+        if path is not None and not path.is_file():
+            raise InputError(f"{name} is {path}, which is no file; give one")
+    # Days before they are needed.
+    train, val = (CocoDataset(config.data, split) for split in ("train2017", "val2017"))
+    if any(row.masks != "none" for row in chosen):
+        refuse_bare(train)
+        coco_eval.ground_truths(val.annotation_file, ("segm",))
+    with_objects = sum(train.has_objects(index) for index in range(len(train)))
+    if with_objects != COCO_IMAGES and not config.quick:
+        raise InputError(
+            f"data is {config.data}, whose train2017 has {with_objects:,} images with objects, where COCO's has "
+            f"{COCO_IMAGES:,}; give COCO, or --quick to try the rows out"
+        )
     more = [] if config.precision == "fp32" else ["--precision", config.precision]
     more += [] if config.workers == 2 else ["--workers", str(config.workers)]
     for seed in config.chosen_seeds:
-        for row in config.chosen:
-            if not row.trained and (config.downloaded is None or seed):
+        for row in chosen:
+            if not row.trained and seed:
                 continue
             yield Job(
                 row=row,
@@ -234,26 +263,37 @@ def run(jobs: Sequence[Job], config: BaselinesConfig) -> None:
     """Do the runs that are left, side by side where they are small; the table is written anew after each."""
     if not jobs:
         return
-    side_by_side = min(len(jobs), processors()) if config.preset == "mini" else 1
+    number = side_by_side(jobs, config)
     total, shown, begun = sum(images_of(job) for job in jobs), sys.stderr.isatty(), time.monotonic()
+    # Small ones always have one thread each, for another number would round differently.
+    threads = 1 if config.preset == "mini" else processors()
     with (
-        workers(side_by_side, threads=max(1, processors() // side_by_side)) as pool,
-        tqdm(total=total, unit="image", leave=False, disable=not shown or side_by_side == 1) as bar,
+        workers(number, threads=threads) as pool,
+        tqdm(total=total, unit="image", leave=False, disable=not shown or number == 1) as bar,
     ):
         futures = {pool.submit(runs.run, job): job for job in jobs}
         finished = 0
-        for number, future in enumerate(as_completed(futures), start=1):
+        for place, future in enumerate(as_completed(futures), start=1):
             job, record = futures[future], future.result()
             finished += images_of(job)
             bar.update(images_of(job))
-            left = (time.monotonic() - begun) / finished * (total - finished) if finished else 0.0
             masks = "" if record.masks is None else f", masks {share(record.masks['AP'])}"
+            found = f"AP {share(record.boxes['AP'])}{masks}"
+            if record.diverged is not None:
+                found = f"diverged after {count(record.diverged, 'update')}"
+            left = (time.monotonic() - begun) / finished * (total - finished) if finished else None
+            wait = "" if left is None else f"; {minutes(left)} left"
             bar.write(
-                f"{number} of {len(jobs)}: {job.row.name} on {job.data_name}, seed {job.seed}: AP "
-                f"{share(record.boxes['AP'])}{masks} ({record.seconds:.0f} s; {minutes(left)} left)",
+                f"{place} of {len(jobs)}: {job.row.name} on {job.data_name}, seed {job.seed}: {found} "
+                f"({record.seconds:.0f} s{wait})",
                 file=sys.stderr,
             )
             write(config)
+
+
+def side_by_side(jobs: Sequence[Job], config: BaselinesConfig) -> int:
+    """How many runs go on at a time."""
+    return min(len(jobs), processors()) if config.preset == "mini" else 1
 
 
 def minutes(seconds: float) -> str:
@@ -273,8 +313,16 @@ def known_records(config: BaselinesConfig) -> list[Record]:
         (record.row, record.data, record.seed): record
         for directory in [*brought, config.records]
         for record in records.read_all(directory, scale=config.preset)
+        if record.row in config.known and _as_long_as_it_should(record, config)
     }
     return list(found.values())
+
+
+def _as_long_as_it_should(record: Record, config: BaselinesConfig) -> bool:
+    """Whether a record is of the row itself: a quick trial of it is not, wherever it lies."""
+    scale = scales.coco(quick=config.quick) if config.preset == "coco" else scales.mini(quick=config.quick)
+    row = config.known[record.row]
+    return record.iterations == (row.iterations(scale.iterations) if row.trained else 0)
 
 
 def write(config: BaselinesConfig) -> list[Part]:
@@ -292,11 +340,14 @@ def parts_of(config: BaselinesConfig) -> list[Part]:
             Part(name="coco", scale=scales.coco(quick=config.quick), rows=tuple(ROWS.values()), records=tuple(found))
         ]
     by_data = {name: tuple(record for record in found if record.data == name) for name in (SHAPES, PHOTOGRAPHS)}
-    drawn = {row.name: row for row in (*scales.MINI_ROWS, *config.chosen)}
+    drawn = {row.name for row in (*scales.MINI_ROWS, *config.chosen)} | {record.row for record in found}
     rows = tuple(row for name, row in config.known.items() if name in drawn)
     parts = [Part(name=SHAPES, scale=scales.mini(quick=config.quick), rows=rows, records=by_data[SHAPES])]
     if config.photographs is not None or by_data[PHOTOGRAPHS]:
-        scale = scales.mini_photographs(quick=config.quick)
+        images = by_data[PHOTOGRAPHS][0].train_images if by_data[PHOTOGRAPHS] else 0
+        if config.photographs is not None:
+            images = len(CocoDataset(config.photographs, "train2017"))
+        scale = scales.mini_photographs(images, quick=config.quick)
         parts.append(Part(name=PHOTOGRAPHS, scale=scale, rows=scales.PHOTOGRAPH_ROWS, records=by_data[PHOTOGRAPHS]))
     return parts
 

@@ -15,7 +15,7 @@ from detection import backbones, checkpoints
 from detection.checkpoints import Checkpoint
 from detection.config import TrainConfig, to_json
 from detection.data.batch import Batch
-from detection.errors import InputError
+from detection.errors import DivergedError, InputError
 from detection.fcos import FCOS
 from detection.training.distributed import World
 from detection.training.optimisation import (
@@ -92,7 +92,7 @@ class Learner:
 
         Raises
         ------
-        InputError
+        DivergedError
             If the loss or the gradient is not finite; the weights are then as they were.
         """
         config = self.config
@@ -152,9 +152,10 @@ class Learner:
         ids = ids or [one for ids in self.world.together(share.image_ids) for one in ids]
         more = f" and {len(ids) - NAMED_IMAGES} more" if len(ids) > NAMED_IMAGES else ""
         named = ", ".join(str(one) for one in ids[:NAMED_IMAGES])
-        raise InputError(
+        raise DivergedError(
             f"iteration {self.done + 1}: {what} ({among} image {named}{more}); give a smaller lr (it is "
-            f"{learning_rate(self.done, self.config):g} here) or clip_gradients, or look at the images"
+            f"{learning_rate(self.done, self.config):g} here) or clip_gradients, or look at the images",
+            self.done,
         )
 
     def checkpoint(self, **more: Any) -> Checkpoint:

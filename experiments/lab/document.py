@@ -27,7 +27,10 @@ def markdown(parts: Sequence[Part], *, scale: str) -> str:
         "its standard deviation from seed to seed). Rows that nobody has trained say so.",
     ]
     for part in parts:
-        text += [f"## {part.name.capitalize() if part.name != 'coco' else 'COCO'}", sentences.ABOUT[part.name]]
+        text += [
+            f"## {part.name.capitalize() if part.name != 'coco' else 'COCO'}",
+            sentences.about(part.name, part.scale),
+        ]
         text.append(table.markdown(part.lines))
         if said := [verdict for verdict in part.verdicts if verdict.seeds]:
             text += ["### Which of the orders hold", "\n".join(f"- {sentences.sentence(verdict)}" for verdict in said)]
@@ -56,9 +59,9 @@ def as_json(parts: Sequence[Part], *, scale: str) -> dict[str, Any]:
 
 
 def _part(part: Part) -> dict[str, Any]:
-    schedule = claims.schedule_share(part.records)
+    schedule = claims.schedule(part.records)
     return {
         "rows": table.as_json(part.lines, part.records),
         "claims": [claims.as_json(verdict) for verdict in part.verdicts],
-        "schedule_share": None if schedule is None else schedule[0],
+        "schedule_share": None if schedule is None else schedule.share,
     }

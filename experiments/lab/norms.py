@@ -17,7 +17,7 @@ from detection.data.batch import Batch
 from detection.data.coco import CocoDataset
 from detection.data.loading import images_to_train_on, train_batches
 from detection.detector import Detector
-from detection.errors import InputError
+from detection.errors import DivergedError
 from detection.evaluate import evaluate
 from detection.fcos import FCOS
 from detection.training.distributed import alone
@@ -180,7 +180,7 @@ def training(seed: int, *, variant: Variant, data: Path, quick: bool) -> Figures
         batch = next(stream)
         try:
             learner.update(batch)
-        except InputError:  # its loss is no number
+        except DivergedError:
             return {**_unknown(looks), **found, "AP": 0.0, "diverged": float(learner.done)}
         if learner.done in moments:
             look = moments.index(learner.done) + 1

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from detection.coco_eval import NUMBERS
 from experiments.lab import records, sentences, table
 from experiments.lab.claims import Verdict
 from experiments.lab.parts import Part
@@ -59,9 +58,9 @@ def sections_of(part: Part) -> list[Section]:
                 figure=rows_figure(found, part.records, reported=part.name == "coco"),
             )
         )
-    about = esc(sentences.ABOUT[part.name])
+    about = esc(sentences.about(part.name, part.scale))
     text = f"{about} {esc(sentences.provenance(part.records))}"
-    sections = [Section(id=part.name, short=part.name, heading=_heading(part.name), text=text, parts=drawn)]
+    sections = [Section(id=part.name, short=part.name, heading=sentences.HEADINGS[part.name], text=text, parts=drawn)]
     if said := [verdict for verdict in part.verdicts if verdict.seeds]:
         schedule = sentences.about_schedule(part.records)
         sections.append(
@@ -138,15 +137,10 @@ def verdicts_table(verdicts: Sequence[Verdict]) -> str:
 
 def marks_table(lines: Sequence[table.Line]) -> str:
     """The table as HTML."""
-    head = "".join(f"<th scope='col'>{esc(name)}</th>" for name in ("row", *table.MARKS, "", *NUMBERS))
-    rows = []
-    for line in lines:
-        for at, (what, cells) in enumerate(line.numbers):
-            first = [line.row.title, *line.marks.values()] if at == 0 else [""] * (1 + len(table.MARKS))
-            tds = "".join(f"<td>{esc(cell)}</td>" for cell in (*first, what, *(cells.get(n, "") for n in NUMBERS)))
-            rows.append(f"<tr>{tds}</tr>")
-    return f'<div class="scroll lab"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
-
-
-def _heading(name: str) -> str:
-    return {"coco": "COCO", "shapes": "Drawn shapes", "photographs": "Photographs"}[name]
+    head = "".join(f"<th scope='col'>{esc(name)}</th>" for name in table.HEAD)
+    rows = "".join(
+        f"<tr>{''.join(f'<td>{esc(cell)}</td>' for cell in cells)}</tr>"
+        for line in lines
+        for cells in table.cells(line)
+    )
+    return f'<div class="scroll lab"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'

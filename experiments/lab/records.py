@@ -35,14 +35,24 @@ class Record:
     seed: int
     commands: tuple[str, ...]
     """That train and measure it, as they can be typed; where data lie is for whoever types them."""
+    settings: Mapping[str, Any]
+    """All fields of its training that change what is learned; empty where nothing was trained."""
+    annotations: str
+    """Fingerprint of the annotations that it learned from, or was measured by."""
+    program: str
+    """Fingerprint of the program."""
     iterations: int
     batch: int
     train_images: int
-    """Images with objects that it learned from."""
+    """Images with objects that it learned from; 0 where nothing was trained."""
+    in_parts: bool
+    """Whether the batch went through the network in parts."""
+    diverged: int | None
+    """The updates after which the loss was no number; its numbers are then none."""
     split: str
     """That it was measured on."""
     boxes: Numbers
-    """COCO's 12 numbers."""
+    """COCO's 12 numbers; None where one is not defined."""
     masks: Numbers | None
     images_per_s: float | None
     """Of training; None for what was only measured."""
@@ -56,7 +66,7 @@ class Record:
     @property
     def epochs(self) -> float:
         """How often every image was seen."""
-        return self.iterations * self.batch / self.train_images
+        return self.iterations * self.batch / self.train_images if self.train_images else math.nan
 
 
 def path_of(directory: Path, *, scale: str, data: str, row: str, seed: int) -> Path:
@@ -102,9 +112,16 @@ def of_row(records: Iterable[Record], row: str) -> list[Record]:
 
 
 def values(records: Sequence[Record], number: str, *, masks: bool = False) -> NDArray[np.float64]:
-    """One of the 12 numbers, [records]; nan where it is not defined."""
-    found = [record.masks if masks else record.boxes for record in records]
-    return np.array([math.nan if one is None or (v := one[number]) is None else v for one in found], dtype=np.float64)
+    """One of the 12 numbers, [records]; nan where it is not defined, 0 of what diverged: it finds nothing."""
+    return np.array([_value(record, number, masks=masks) for record in records], dtype=np.float64)
+
+
+def _value(record: Record, number: str, *, masks: bool) -> float:
+    if record.diverged is not None:
+        return 0.0
+    numbers = record.masks if masks else record.boxes
+    found = None if numbers is None else numbers[number]
+    return math.nan if found is None else found
 
 
 def _refuse_wrong(fields: Mapping[str, Any], path: Path) -> None:
@@ -113,19 +130,24 @@ def _refuse_wrong(fields: Mapping[str, Any], path: Path) -> None:
             f"{path}: {name} is {fields[name]!r}, which no run writes; remove it to measure that row again"
         )
 
-    for name in ("row", "scale", "data", "split", "device", "measured_on"):
+    for name in ("row", "scale", "data", "split", "device", "measured_on", "annotations", "program"):
         if not isinstance(fields[name], str):
             raise wrong(name)
-    for name in ("seed", "iterations", "batch", "train_images"):
-        if type(fields[name]) is not int or fields[name] < (0 if name in ("seed", "iterations") else 1):
+    for name in ("seed", "iterations", "batch", "train_images", "diverged"):
+        if fields[name] is None and name == "diverged":
+            continue
+        if type(fields[name]) is not int or fields[name] < (1 if name == "batch" else 0):
             raise wrong(name)
+    if not isinstance(fields["in_parts"], bool):
+        raise wrong("in_parts")
     for name in ("seconds", "images_per_s"):
         if not (_is_number(fields[name]) or (name == "images_per_s" and fields[name] is None)):
             raise wrong(name)
     if not isinstance(fields["commands"], list) or not all(isinstance(one, str) for one in fields["commands"]):
         raise wrong("commands")
-    if not isinstance(fields["versions"], dict):
-        raise wrong("versions")
+    for name in ("versions", "settings"):
+        if not isinstance(fields[name], dict):
+            raise wrong(name)
     for name in ("boxes", "masks"):
         found = fields[name]
         if found is None and name == "masks":

@@ -64,8 +64,8 @@ class Row:
             words.append(f"from scratch, {NORM_NAMES[self.norm]}")
         if self.equal_images:
             words.append("equal images")
-        if self.accumulated:
-            words.append("in parts")
+        if self.batch == 16 and not self.accumulated:
+            words.append("at once")
         if self.masks != "none":
             words.append(MASK_NAMES[self.masks])
         return ", ".join(words)

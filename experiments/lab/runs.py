@@ -12,7 +12,7 @@ import datetime
 import json
 import shlex
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,18 +20,23 @@ from typing import Any
 import detection.evaluate
 import detection.train
 from detection import checkpoints, files
+from detection.coco_eval import NUMBERS
+from detection.config import TrainConfig, to_json
 from detection.data.coco import CocoDataset
-from detection.errors import InputError
+from detection.errors import DivergedError, InputError
 from detection.training import directory
 from detection.training.distributed import chosen_device
 from detection.training.loop import CHECKPOINT
 from experiments.lab import records
 from experiments.lab.records import Record
-from experiments.lab.rows import ITERATIONS, Row
+from experiments.lab.rows import Row
 from experiments.machine import device_name, versions
+from experiments.pieces import program
 
 DETECTOR = "detector.pt"
 """What is left of a run once it is measured: the detector, without the state of its training."""
+
+NUMBERS_FILE = "numbers.json"
 
 TRAIN, EVALUATE = ("python", "-m", "detection.train"), ("python", "-m", "detection.evaluate")
 
@@ -103,7 +108,7 @@ class Job:
     def evaluate(self) -> list[str]:
         """Flags of `detection.evaluate`."""
         where = ["--checkpoint", str(self.checkpoint), "--data", str(self.data), "--split", self.split]
-        return [*where, *self.scale.measuring, "--out", str(self.out / "numbers.json"), *self._on()]
+        return [*where, *self.scale.measuring, "--out", str(self.out / NUMBERS_FILE), *self._on()]
 
     def _on(self) -> list[str]:
         return [] if self.device == "auto" else ["--device", self.device]
@@ -130,9 +135,7 @@ def flags(job: Job) -> list[str]:
         found += ["--batch-size", str(row.batch), "--lr", f"{row.lr:g}", "--norm", row.norm]
         if not row.pretrained:
             found += ["--backbone-weights", "None"]
-    iterations = row.iterations(scale.iterations)
-    if iterations != ITERATIONS:
-        found += ["--max-iterations", str(iterations)]
+    found += ["--max-iterations", str(row.iterations(scale.iterations))]
     if row.accumulated and job.fit_memory is not None:
         found += ["--fit-memory", f"{job.fit_memory:g}"]
     elif row.accumulated and scale.in_parts is not None:
@@ -146,64 +149,96 @@ def done(job: Job) -> Record | None:
     Raises
     ------
     InputError
-        If there is one of other commands.
+        If there is one of other settings or of other images.
     """
     path = records.path_of(job.results, scale=job.scale.name, data=job.data_name, row=job.row.name, seed=job.seed)
     if not path.exists():
         return None
     record = records.read(path)
-    if list(record.commands) != job.commands():
-        raise InputError(
-            f"{path} was measured by other commands ({record.commands[0]}); give another directory, or remove it"
-        )
+    if changed := _difference(record.settings, settings(job)):
+        raise InputError(f"{path} was measured with other settings ({changed}); give other directories, or remove it")
+    if record.annotations != fingerprint(job):
+        raise InputError(f"{path} was measured on other images than those of {job.data}; give other directories")
     return record
 
 
+def settings(job: Job) -> dict[str, Any]:
+    """All fields of a job's training that change what is learned."""
+    return _that_matter(parsed(job)) if job.row.trained else {}
+
+
+def parsed(job: Job) -> TrainConfig:
+    """The configuration that the command of a job means."""
+    command = detection.train.parse(job.train())
+    return TrainConfig(**{field.name: getattr(command, field.name) for field in dataclasses.fields(TrainConfig)})
+
+
+def fingerprint(job: Job) -> str:
+    """Fingerprint of the annotations to learn from, or to measure by where nothing is trained."""
+    split = "train2017" if job.row.trained else job.split
+    return checkpoints.fingerprint(CocoDataset(job.data, split).annotation_file)
+
+
 def run(job: Job) -> Record:
-    """Train and measure, and write the record.
+    """Train and measure, and write the record; what diverges is recorded as that.
 
     Raises
     ------
     InputError
-        If the programs refuse what they are told.
+        If the programs refuse what they are told, or there is a run of other settings.
     """
     files.make_directory(job.out, name="out")
     files.make_directory(job.results, name="results")
-    with _said_to(job.out / "run.log" if job.quiet else None):
-        if job.row.trained:
-            begun = ["--resume"] if (job.out / directory.CONFIG).exists() else []
-            _refuse_failure(detection.train.main([*job.train(), *begun]), job)
-        _refuse_failure(detection.evaluate.main(job.evaluate()), job)
-    record = recorded(job)
+    diverged = None
+    try:
+        with _said_to(job.out / "run.log" if job.quiet else None):
+            if job.row.trained:
+                _refuse_interruption(detection.train.main([*job.train(), *_resumed(job)]))
+            _refuse_interruption(detection.evaluate.main(job.evaluate()))
+    except DivergedError as error:
+        diverged = error.updates
+    except InputError as error:
+        raise InputError(f"row {job.row.name}, seed {job.seed}: {error}") from error
+    record = recorded(job, diverged=diverged)
     records.write(record, job.results)
-    if job.row.trained and not job.keep_training:
+    if job.row.trained and not job.keep_training and job.checkpoint.exists():
         checkpoint = checkpoints.load(job.checkpoint)
         checkpoints.save(job.out / DETECTOR, dataclasses.replace(checkpoint, training=None))
         job.checkpoint.unlink()
     return record
 
 
-def recorded(job: Job) -> Record:
-    """The record of a run that has been trained and measured."""
-    measured = json.loads((job.out / "numbers.json").read_text(encoding="utf-8"))
-    checkpoint = checkpoints.load(job.checkpoint)
-    training = checkpoint.training or {}
+def progress(job: Job) -> int:
+    """Updates that a run which was stopped has behind it."""
+    rows = _log(job.out / "log.jsonl")
+    return int(rows[-1]["iteration"]) if rows else 0
+
+
+def recorded(job: Job, *, diverged: int | None = None) -> Record:
+    """The record of a run that has been trained and measured, or has diverged."""
     rows = _log(job.out / "log.jsonl") if job.row.trained else []
-    batch = int(training["config"]["batch_size"]) if training else job.row.batch
+    config = directory.read_config(job.out) if job.row.trained else None
     speeds = [row["images_per_s"] for row in rows]
     learned = sum(
-        (row["iteration"] - before) * batch / row["images_per_s"]
+        (row["iteration"] - before) * job.row.batch / row["images_per_s"]
         for row, before in zip(rows, [0, *(row["iteration"] for row in rows)], strict=False)
     )
+    nothing: dict[str, Any] = {"bbox": dict.fromkeys(NUMBERS), "segm": None, "seconds": 0.0}
+    measured = nothing if diverged is not None else json.loads((job.out / NUMBERS_FILE).read_text(encoding="utf-8"))
     return Record(
         row=job.row.name,
         scale=job.scale.name,
         data=job.data_name,
         seed=job.seed,
         commands=tuple(job.commands()),
-        iterations=int(training.get("iteration", 0)),
-        batch=batch,
-        train_images=int(training["n_images"]) if training else len(CocoDataset(job.data, job.split)),
+        settings=settings(job),
+        annotations=fingerprint(job),
+        program=program(("detection",)),
+        iterations=0 if config is None else config.iterations,
+        batch=job.row.batch if config is None else config.batch_size,
+        in_parts=config is not None and (config.micro_batch or config.batch_size) < config.batch_size,
+        train_images=round(rows[-1]["images"] / rows[-1]["epoch"]) if rows else 0,
+        diverged=diverged,
         split=job.split,
         boxes=measured["bbox"],
         masks=measured.get("segm"),
@@ -215,17 +250,48 @@ def recorded(job: Job) -> Record:
     )
 
 
+FOUND_OUT = frozenset({"micro_batch"})
+"""Fields that a run may fill in by itself, without learning anything else."""
+
+
+def _that_matter(config: TrainConfig) -> dict[str, Any]:
+    fields = {name: value for name, value in to_json(config).items() if name not in directory.FREE | FOUND_OUT}
+    fields["model"] = {name: value for name, value in fields["model"].items() if name != "categories"}
+    weights = fields["backbone_weights"]
+    return {**fields, "backbone_weights": None if weights is None else Path(weights).name}
+
+
+def _resumed(job: Job) -> list[str]:
+    """What to add to the command where the run has been begun: by the same settings, or it is refused.
+
+    Only what is given is compared when a training goes on, and what is not given is as it was begun.
+    """
+    if not (job.out / directory.CONFIG).exists():
+        return []
+    if changed := _difference(_that_matter(directory.read_config(job.out)), settings(job)):
+        raise InputError(f"{job.out} was begun with other settings ({changed}); give another directory, or remove it")
+    return ["--resume"]
+
+
+def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """The first field that differs, with both values; empty where none does."""
+    before, now = ({**one, **one.get("model", {})} for one in (before, now))
+    names = [name for name in now if name != "model" and before.get(name) != now[name]]
+    return f"{names[0]} is {before.get(names[0])!r} there, {now[names[0]]!r} here" if names else ""
+
+
 def _log(path: Path) -> list[dict[str, Any]]:
-    """The lines of a log that tell of updates."""
+    """The lines of a log that tell of updates; none where there is no log."""
+    if not path.exists():
+        return []
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     return [line for line in lines if "images_per_s" in line]
 
 
-def _refuse_failure(status: int, job: Job) -> None:
-    if status > 128:
-        raise KeyboardInterrupt
+def _refuse_interruption(status: int) -> None:
+    """A program that was stopped has saved what it has, and says so by its status."""
     if status:
-        raise InputError(f"{job.out}: the run ended with status {status}; what it said is above or in run.log")
+        raise KeyboardInterrupt
 
 
 @contextlib.contextmanager

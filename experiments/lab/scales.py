@@ -53,11 +53,13 @@ def mini(*, quick: bool = False) -> Scale:
     )
 
 
-def mini_photographs(*, quick: bool = False) -> Scale:
-    """Some of the rows on photographs, which are larger."""
+def mini_photographs(images: int, *, quick: bool = False) -> Scale:
+    """Some of the rows on so many photographs, which are larger."""
     side = str(SMALL_PHOTOGRAPH)
     sides = ("--short-side", side, "--max-side", "320", "--short-sides", side)
-    return dataclasses.replace(mini(quick=quick), common=(*sides, *_COMMON), measuring=("--workers", "0"))
+    return dataclasses.replace(
+        mini(quick=quick), images=images, common=(*sides, *_COMMON), measuring=("--workers", "0")
+    )
 
 
 STAND_IN = dataclasses.replace(DOWNLOADED, trained=True, reported={}, run_name="")

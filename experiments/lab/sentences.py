@@ -5,25 +5,36 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from detection.coco_eval import share
 from experiments.lab import claims
 from experiments.lab.claims import Verdict
 from experiments.lab.records import Record
-from experiments.lab.rows import Row
+from experiments.lab.rows import ROWS, Row
+from experiments.lab.runs import Scale
+from experiments.report_text import count
 
-ABOUT = {
-    "coco": "COCO, as the lab has it: ResNet-50, 90,000 iterations at 800 pixels, measured on val2017.",
-    "shapes": (
-        "Drawn shapes of 8 kinds, 128 pixels: EfficientNet-Lite0, a pyramid and head of 64 channels, a schedule with "
-        "the lab's proportions (batch 4 sees each image 3.1 times, batch 16 12.3 times). The first row stands for the "
-        "downloaded detector: the unchanged code, 16 images at once. Measured on other images than those learned from."
-    ),
-    "photographs": (
-        "Photographs, 192 pixels on the shorter side, the rows of batch 4. They are too few to learn what a category "
-        "is, so that what is measured is how well those that were learned from are told: the optimisation, not what "
-        "it is good for."
-    ),
-}
+HEADINGS = {"coco": "COCO", "shapes": "Drawn shapes", "photographs": "Photographs"}
+
+
+def about(name: str, scale: Scale) -> str:
+    """What a set of images is, and what is learned from it."""
+    if name == "coco":
+        return "COCO, as the lab has it: ResNet-50 at 800 pixels, measured on val2017."
+    short, long = (ROWS[row].epochs(scale.iterations, scale.images) for row in ("b4-lr5e-3", "b16-lr1e-2"))
+    epochs = f"batch 4 sees each image {short:.1f} times at equal iterations, batch 16 {long:.1f} times"
+    small = "EfficientNet-Lite0, a pyramid and head of 64 channels"
+    if name == "shapes":
+        return (
+            f"Drawn shapes of 8 kinds: {small}; {epochs}. The first row stands for the downloaded detector: the "
+            f"unchanged "
+            "code, 16 images at once. Measured on other images than those learned from. What the lab reported is of "
+            "COCO, "
+            "and only its order can be compared."
+        )
+    return (
+        f"Photographs, the rows of batch 4: {small}; {epochs}. Measured on the very images that were learned from: "
+        f"this "
+        "shows how well they can be learned, not what it is good for."
+    )
 
 
 def sentence(verdict: Verdict) -> str:
@@ -31,11 +42,11 @@ def sentence(verdict: Verdict) -> str:
     claim = verdict.claim
     if not verdict.seeds:
         return f"{claim.text}: not measured."
-    seeds = f"{verdict.agree} of {verdict.seeds} seeds" if verdict.seeds > 1 else "one seed"
+    seeds = f"{verdict.agree} of {count(verdict.seeds, 'seed')}"
     holds = {
-        "yes": f"holds ({seeds})",
-        "no": f"does not hold ({seeds})",
-        "not with every seed": f"holds on average, not with every seed ({seeds})",
+        "yes": f"holds with {seeds}",
+        "no": f"does not hold on average, and holds with {seeds}",
+        "not with every seed": f"holds on average, and with {seeds}",
     }[verdict.holds]
     reported = f" (reported {claim.reported})" if claim.reported else ""
     return f"{claim.text}{reported}: {holds}: {verdict.measured}."
@@ -43,22 +54,23 @@ def sentence(verdict: Verdict) -> str:
 
 def about_schedule(found: Sequence[Record]) -> str:
     """The answer to the question of the 3.1 epochs, or nothing where it was not measured."""
-    answer = claims.schedule_share(found)
-    if answer is None:
+    measured = claims.schedule(found)
+    if measured is None:
         return ""
-    part, seeds = answer
-    short, long, large = (
-        share(float(claims.mean_ap(found, row))) for row in ("b4-lr5e-3", "b4-lr5e-3-12ep", "b16-lr1e-2")
-    )
-    if part > 1:
-        verdict = "all of the drop was the schedule, and more"
+    short, long, large = (claims.spread(values) for values in measured)
+    part = measured.share
+    if part is None:
+        verdict = "batch 4 loses nothing at equal iterations, and there is no drop to explain"
+    elif part > 1:
+        verdict = "batch 4 is ahead once it has seen as many images, and all of its drop was the schedule"
     elif part < 0:
         verdict = "none of the drop was the schedule"
     else:
-        verdict = f"{part:.0%} of the drop was the schedule"
+        verdict = f"{part:.0%} of the drop was the schedule, the rest the batch and its learning rate"
     return (
         f"Batch 4 at lr 5e-3 reaches {short} with the iterations of batch 16 and {long} with its images; batch 16 "
-        f"reaches {large}. So {verdict}, the rest the batch and its learning rate ({seeds} seeds)."
+        f"reaches "
+        f"{large}. So {verdict} ({count(len(measured.short), 'seed')})."
     )
 
 
@@ -67,12 +79,16 @@ def provenance(found: Sequence[Record]) -> str:
     if not found:
         return ""
     devices = Counter(record.device for record in found)
-    on = ", ".join(f"{device} ({number} runs)" for device, number in devices.most_common())
+    on = ", ".join(f"{device} ({count(number, 'run')})" for device, number in devices.most_common())
     versions = sorted({f"torch {record.versions.get('torch', '?')}" for record in found})
     days = sorted({record.measured_on for record in found})
     when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
     hours = sum(record.seconds for record in found) / 3600
-    return f"Measured on {on}, {', '.join(versions)}, {when}; {hours:.2f} hours of learning and measuring in all."
+    programs = len({record.program for record in found})
+    mixed = f" by {programs} versions of the program" if programs > 1 else ""
+    return (
+        f"Measured{mixed} on {on}, {', '.join(versions)}, {when}; {hours:.2f} hours of learning and measuring in all."
+    )
 
 
 def start(row: Row) -> str:

@@ -14,10 +14,12 @@ from experiments.lab.claims import spread
 from experiments.lab.records import Record
 from experiments.lab.rows import MASK_NAMES, Row
 from experiments.lab.runs import Scale
+from experiments.report_text import count
 
 CHECK = "✓"
 MARKS = ("pretrained", "FrozenBN", "BN", "GN", "batch", "accumulated", "lr", "epochs", "masks")
 NOT_RUN = "not run"
+HEAD = ("row", *MARKS, "", *NUMBERS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +30,6 @@ class Line:
     marks: Mapping[str, str]
     numbers: Sequence[tuple[str, Mapping[str, str]]]
     """What the numbers are of (reported, boxes, masks), and the cells; no cells where there are no numbers."""
-    seeds: int
 
 
 def lines(rows: Sequence[Row], scale: Scale, found: Sequence[Record]) -> list[Line]:
@@ -39,17 +40,20 @@ def lines(rows: Sequence[Row], scale: Scale, found: Sequence[Record]) -> list[Li
 def line(row: Row, scale: Scale, found: Sequence[Record]) -> Line:
     """A row with the records of it."""
     numbers: list[tuple[str, Mapping[str, str]]] = []
+    reported = "reported" if scale.name == "coco" else "reported on COCO"
     if row.reported:
-        numbers.append(("reported", {name: share(row.reported[name]) for name in NUMBERS}))
+        numbers.append((reported, {name: share(row.reported[name]) for name in NUMBERS}))
     elif row.outcome:
-        numbers.append((f"reported: {row.outcome}", {}))
+        numbers.append((f"{reported}: {row.outcome}", {}))
     if not found:
         numbers.append((NOT_RUN, {}))
+    lost = sum(record.diverged is not None for record in found)
+    seeds = count(len(found), "seed") + (f", {lost} diverged" if lost else "")
     for kind in ("boxes", "masks") if row.masks != "none" else ("boxes",):
         if found:
             cells = {name: _cell(found, name, masks=kind == "masks") for name in NUMBERS}
-            numbers.append((f"measured {kind}", cells))
-    return Line(row=row, marks=marks(row, scale, found), numbers=numbers, seeds=len(found))
+            numbers.append((f"measured {kind}, {seeds}", cells))
+    return Line(row=row, marks=marks(row, scale, found), numbers=numbers)
 
 
 def marks(row: Row, scale: Scale, found: Sequence[Record]) -> dict[str, str]:
@@ -61,23 +65,26 @@ def marks(row: Row, scale: Scale, found: Sequence[Record]) -> dict[str, str]:
         "BN": CHECK if row.norm == "bn" else "",
         "GN": CHECK if row.norm == "gn" else "",
         "batch": str(row.batch),
-        "accumulated": CHECK if row.accumulated else "",
+        "accumulated": CHECK if (found[0].in_parts if found else row.accumulated) else "",
         "lr": f"{row.lr:g}",
         "epochs": f"{epochs:.1f}",
         "masks": MASK_NAMES.get(row.masks, ""),
     }
 
 
+def cells(line: Line) -> list[list[str]]:
+    """The lines of a row, cell by cell as in `HEAD`; what is on stands in the first alone."""
+    found = []
+    for at, (what, numbers) in enumerate(line.numbers):
+        first = [line.row.title, *line.marks.values()] if at == 0 else [""] * (1 + len(MARKS))
+        found.append([*first, what, *(numbers.get(name, "") for name in NUMBERS)])
+    return found
+
+
 def markdown(table: Sequence[Line]) -> str:
     """The table as Markdown."""
-    head = ["row", *MARKS, "", *NUMBERS]
-    body = [head, ["---"] * len(head)]
-    for one in table:
-        for at, (what, cells) in enumerate(one.numbers):
-            first = [f"{one.row.title}", *one.marks.values()] if at == 0 else [""] * (1 + len(MARKS))
-            seeds = f", {one.seeds} seeds" if what.startswith("measured") and one.seeds > 1 else ""
-            body.append([*first, what + seeds, *(cells.get(name, "") for name in NUMBERS)])
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in body)
+    body = [HEAD, ["---"] * len(HEAD), *(one for line in table for one in cells(line))]
+    return "\n".join(f"| {' | '.join(one)} |" for one in body)
 
 
 def plain(table: Sequence[Line]) -> str:
@@ -85,14 +92,14 @@ def plain(table: Sequence[Line]) -> str:
     head = ["", *MARKS, "reported", "measured", "AP50", "AP75"]
     body = [head]
     for one in table:
-        cells = dict(one.numbers)
-        reported = cells.get("reported", {}).get("AP", "-")
-        measured = {what.removeprefix("measured "): some for what, some in one.numbers if what.startswith("measured")}
+        reported = next((some["AP"] for what, some in one.numbers if what.startswith("reported") and some), "-")
+        measured = [(what, some) for what, some in one.numbers if what.startswith("measured")]
         if not measured:
             body.append([one.row.name, *one.marks.values(), reported, NOT_RUN, "", ""])
-        for kind, some in measured.items():
-            first = [one.row.name, *one.marks.values(), reported] if kind == "boxes" else [""] * (2 + len(MARKS))
-            body.append([*first, some["AP"] + ("" if kind == "boxes" else " masks"), some["AP50"], some["AP75"]])
+        for at, (what, some) in enumerate(measured):
+            first = [one.row.name, *one.marks.values(), reported] if at == 0 else [""] * (2 + len(MARKS))
+            kind = " masks" if what.startswith("measured masks") else ""
+            body.append([*first, some["AP"] + kind, some["AP50"], some["AP75"]])
     widths = [max(map(len, column)) for column in zip(*body, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(some, widths, strict=True)).rstrip() for some in body
@@ -121,6 +128,7 @@ def as_json(table: Sequence[Line], found: Sequence[Record]) -> list[dict[str, An
                     str(record.seed): {
                         "boxes": dict(record.boxes),
                         "masks": None if record.masks is None else dict(record.masks),
+                        "diverged": record.diverged,
                         "images_per_s": record.images_per_s,
                         "seconds": record.seconds,
                         "device": record.device,
@@ -134,7 +142,7 @@ def as_json(table: Sequence[Line], found: Sequence[Record]) -> list[dict[str, An
 
 
 def _means(found: Sequence[Record], *, masks: bool) -> dict[str, dict[str, float | None]] | None:
-    some = [record for record in found if not masks or record.masks is not None]
+    some = [record for record in found if not masks or record.masks is not None or record.diverged is not None]
     if not some:
         return None
     return {name: _mean(records.values(some, name, masks=masks)) for name in NUMBERS}

@@ -310,7 +310,7 @@ def test_every_row_of_the_lab_has_masks_in_both_ways():
         for kind in ("condinst", "polar"):
             config = presets.preset(f"{row}-{kind}", data=Path("d"), out=Path("o"))
             assert config.model.masks == kind
-            without = dataclasses.replace(config.model, masks="none", mask_channels=128, centers="box")
+            without = dataclasses.replace(config.model, masks="none", mask_channels=128, mask_norm="bn", centers="box")
             assert without == plain.model
             assert dataclasses.replace(config, model=plain.model, preset=row) == plain
 

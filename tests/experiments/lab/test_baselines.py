@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 from pathlib import Path
@@ -31,9 +32,11 @@ def test_the_rows_are_listed(capsys: pytest.CaptureFixture[str]):
     [
         (("--rows", "b5"), "rows has 'b5'; give some of downloaded, b16-lr1e-2"),
         (("--seeds", "0"), "seeds is 0; give a number from 1 up"),
-        (("--workers", "-1"), "workers is -1"),
+        (("--preset", "coco", "--workers", "-1"), "workers is -1"),
         (("--preset", "coco", "--fit-memory", "0"), "fit_memory is 0; give a number above 0"),
         (("--data", "d"), "data is given, which is of preset coco"),
+        (("--precision", "bf16"), "precision is given, which is of preset coco"),
+        (("--preset", "coco", "--plan"), "plan is asked for without data"),
         (("--preset", "coco", "--photographs", "d"), "photographs is given, which is of preset mini"),
         (("--preset", "coco", "--data", "nowhere"), "nowhere/annotations/instances_train2017.json is missing"),
         (("--photographs", "nowhere"), "nowhere/annotations/instances_train2017.json is missing"),
@@ -44,15 +47,37 @@ def test_what_cannot_be_run_is_refused(args: tuple[str, ...], sentence: str, tmp
     assert sentence in capsys.readouterr().err
 
 
-def test_rows_that_begin_with_weights_ask_for_them(tmp_path: Path, capsys):
+def test_full_scale_is_refused_before_it_begins(tmp_path: Path, capsys):
     drawing.draw(tmp_path / "shapes", quick=True)
     where = ("--preset", "coco", "--data", str(tmp_path / "shapes"), "--out", str(tmp_path / "out"))
-    assert call(*where) == 2
-    assert (
-        "row b16-lr1e-2 begins with a backbone trained on ImageNet; give --backbone-weights" in capsys.readouterr().err
-    )
-    assert call(*where, "--rows", "downloaded") == 2
-    assert "rows has downloaded, which is only measured; give --downloaded" in capsys.readouterr().err
+
+    def refused(*args: str) -> str:
+        assert call(*where, *args) == 2
+        return capsys.readouterr().err
+
+    assert "row b16-lr1e-2 begins with a backbone trained on ImageNet; give --backbone-weights" in refused()
+    assert "rows has downloaded, which is only measured; give --downloaded" in refused("--rows", "downloaded")
+    assert "backbone_weights is nowhere, which is no file" in refused("--backbone-weights", "nowhere")
+    scratch = ("--rows", "b4-lr5e-3-scratch")
+    assert "has 12 images with objects, where COCO's has 117,266; give COCO, or --quick" in refused(*scratch)
+    (tmp_path / "shapes" / "annotations" / "instances_val2017.json").unlink()
+    assert "instances_val2017.json is missing" in refused(*scratch)
+
+
+def test_one_process_makes_the_table(monkeypatch: pytest.MonkeyPatch, capsys):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert call("--quick") == 2
+    assert "start it without torchrun" in capsys.readouterr().err
+
+
+def test_a_trial_is_not_taken_for_the_row(tmp_path: Path):
+    results = tmp_path / "results"
+    records.write(record("b4-lr5e-3", 0.9, scale="coco", iterations=3), results)
+    whole = BaselinesConfig(preset="coco", results=results)
+    assert not [one for one in baselines.known_records(whole) if one.iterations == 3]
+    trial = dataclasses.replace(whole, quick=True)
+    assert [one.row for one in baselines.known_records(trial)] == ["b4-lr5e-3"]
+    assert baselines.SHIPPED not in (trial.records, dataclasses.replace(trial, results=None).records)
 
 
 def test_without_data_the_table_shows_what_is_known(tmp_path: Path, capsys):
@@ -79,18 +104,18 @@ def test_rows_are_run_recorded_and_not_run_again(tmp_path: Path, capsys):
     args = ("--quick", "--seeds", "1", "--rows", "b4-lr5e-3", "b16-lr1e-2", "--out", str(tmp_path))
     assert call(*args) == 0
     said = capsys.readouterr()
-    assert "2 of 2 runs to do, 60 images" in said.err
+    assert "2 runs to do, 60 images" in said.err
     found = records.read_all(tmp_path / "results", scale="mini")
     assert {one.row for one in found} == {"b4-lr5e-3", "b16-lr1e-2"}
     before = (tmp_path / "table.json").read_text()
     assert call(*args) == 0
-    assert "runs to do" not in capsys.readouterr().err
+    assert "2 runs of 2 were done before." in capsys.readouterr().err
     assert (tmp_path / "table.json").read_text() == before
     shown = json.loads(before)["parts"]["shapes"]
     assert {row["row"] for row in shown["rows"] if row["measured"]} == {"b4-lr5e-3", "b16-lr1e-2"}
     claims = {claim["claim"]: claim["holds"] for claim in shown["claims"]}
-    assert claims["Batch 16 is better than batch 4 at the same number of iterations"] in ("yes", "no")
-    assert claims["From scratch is far under pretrained"] == "not measured"
+    assert claims["At equal iterations batch 16 is better than batch 4 at lr 5e-3"] in ("yes", "no")
+    assert claims["At equal iterations from scratch is far under pretrained, both at batch 4 and lr 5e-3"] == "not measured"
 
 
 def test_a_drawn_set_of_another_size_is_not_taken(tmp_path: Path, capsys):
@@ -110,8 +135,8 @@ def test_the_document_says_what_the_records_say(tmp_path: Path):
     parts = baselines.parts_of(BaselinesConfig(out=tmp_path))
     text = document.markdown(parts, scale="mini")
     assert "not run" not in text
-    assert "holds (2 of 2 seeds)" in text
-    assert "the drop was the schedule" in text
+    assert "holds with 2 of 2 seeds" in text
+    assert "of the drop was the schedule" in text
     assert "a processor (36 runs), torch 2.13.0, 2026-11-27" in text
     document.write(tmp_path, parts, scale="mini")
     page = (tmp_path / "report.html").read_text()

@@ -23,13 +23,19 @@ def test_what_is_written_is_read(tmp_path: Path):
 
 
 def test_values_are_nan_where_a_number_is_not_defined(tmp_path: Path):
-    some = [record("a", 0.3, masks=0.2), record("a", 0.5, seed=1)]
+    some = [record("b4-lr5e-3", 0.3, masks=0.2), record("b4-lr5e-3", 0.5, seed=1)]
     np.testing.assert_allclose(records.values(some, "AP"), [0.3, 0.5])
     np.testing.assert_allclose(records.values(some, "AP", masks=True), [0.2, np.nan])
 
 
+def test_what_diverged_finds_nothing():
+    some = [record("b4-lr5e-3", 0.3), record("b4-lr5e-3", 0.9, seed=1, diverged=7)]
+    np.testing.assert_allclose(records.values(some, "AP"), [0.3, 0.0])
+    np.testing.assert_allclose(records.values(some, "AP", masks=True), [np.nan, 0.0])
+
+
 def test_epochs_are_of_the_images_that_were_there():
-    assert record("a", 0.1).epochs == pytest.approx(3.0)
+    assert record("b4-lr5e-3", 0.1).epochs == pytest.approx(150 * 4 / 195)
 
 
 @pytest.mark.parametrize(
@@ -45,13 +51,17 @@ def test_epochs_are_of_the_images_that_were_there():
         {"seconds": None},
         {"commands": "python"},
         {"versions": []},
+        {"settings": None},
+        {"program": None},
+        {"in_parts": 1},
+        {"diverged": -1},
         {"boxes": None},
         {"boxes": {"AP": 0.3}},
         {"masks": {}},
     ],
 )
 def test_a_record_that_no_run_writes_is_refused_by_its_file(damage: dict[str, Any], tmp_path: Path):
-    path = records.write(record("a", 0.3), tmp_path)
+    path = records.write(record("b4-lr5e-3", 0.3), tmp_path)
     path.write_text(json.dumps(json.loads(path.read_text()) | damage))
     with pytest.raises(InputError, match=rf"^{path}"):
         records.read(path)
@@ -67,7 +77,7 @@ def test_a_file_that_holds_no_record_is_refused(text: str, tmp_path: Path):
 
 @pytest.mark.parametrize("value", [1.5, -0.1, "much"])
 def test_numbers_are_shares(value: Any, tmp_path: Path):
-    path = records.write(record("a", 0.3), tmp_path)
+    path = records.write(record("b4-lr5e-3", 0.3), tmp_path)
     fields = json.loads(path.read_text())
     fields["boxes"]["AP50"] = value
     path.write_text(json.dumps(fields))

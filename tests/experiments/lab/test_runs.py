@@ -5,15 +5,21 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 import detection.train
 from detection import checkpoints
 from detection.errors import InputError
+from detection.training.learner import Learner
+from detection.training.step import batch_norms
 from experiments.lab import drawing, plan, records, runs, scales
-from experiments.lab.rows import LONG, ROWS
+from experiments.lab.rows import LONG, ROWS, Row
 from experiments.lab.runs import DETECTOR, Job, flags
+from experiments.machine import device_name
+from tests.detection.small_runs import write_set
 from tests.experiments.lab.made_up import record
 
 
@@ -49,15 +55,20 @@ def full(row: str, **fields: object) -> Job:
 
 def test_at_full_scale_a_row_is_its_preset():
     weights = Path("R-50.pth")
-    assert flags(full("b4-lr5e-3-scratch")) == ["--preset", "lab-b4-lr5e-3-scratch", "--seed", "0"]
-    assert flags(full("b4-lr5e-3", backbone_weights=weights)) == [
-        "--preset", "lab-b4-lr5e-3", "--backbone-weights", "R-50.pth", "--seed", "0",
-    ]  # fmt: skip
-    assert "--backbone-weights" not in flags(full("b4-lr5e-3-scratch", backbone_weights=weights))
+    scratch = ["--preset", "lab-b4-lr5e-3-scratch", "--max-iterations", "90000", "--seed", "0"]
+    assert flags(full("b4-lr5e-3-scratch")) == scratch
+    assert flags(full("b4-lr5e-3-scratch", backbone_weights=weights)) == scratch
+    assert flags(full("b4-lr5e-3", backbone_weights=weights))[2:4] == ["--backbone-weights", "R-50.pth"]
     assert flags(full(f"b4-lr5e-3-scratch{LONG}"))[2:4] == ["--max-iterations", "360000"]
-    assert flags(full("b16-lr1e-2", fit_memory=10.0))[2:4] == ["--fit-memory", "10"]
-    assert flags(full("b4-lr5e-3", extra=("--precision", "bf16")))[2:4] == ["--precision", "bf16"]
+    assert flags(full("b16-lr1e-2", fit_memory=10.0))[4:6] == ["--fit-memory", "10"]
+    assert flags(full("b4-lr5e-3", extra=("--precision", "bf16")))[4:6] == ["--precision", "bf16"]
     assert full("downloaded", downloaded=Path("F.pt")).train() == []
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS.values() if row.accumulated], ids=lambda row: row.name)
+def test_what_is_accumulated_can_be(row: Row):
+    config = runs.parsed(full(row.name, fit_memory=10.0))
+    assert not batch_norms(config.model), "parts of a batch would learn something else"
 
 
 @pytest.mark.parametrize("name", [row.name for row in scales.MINI_ROWS])
@@ -91,54 +102,102 @@ def test_a_run_leaves_a_record_and_the_detector(shapes: Path, tmp_path: Path):
     assert measured["bbox"] == found.boxes
 
 
-def test_a_run_that_was_stopped_goes_on(shapes: Path, tmp_path: Path):
-    whole = runs.run(small("b4-lr1e-3", shapes, tmp_path / "whole", keep_training=True))
-    job = small("b4-lr1e-3", shapes, tmp_path / "stopped", keep_training=True)
-    # As after an interruption: the run is begun, and stands at its second update.
-    words = job.train()
-    assert detection.train.main([*words, "--checkpoint-every", "2"]) == 0
-    checkpoint = checkpoints.load(job.checkpoint)
-    job.checkpoint.unlink()
-    resumed = runs.run(job)
-    assert checkpoint.training is not None
-    assert resumed.boxes == whole.boxes
+def test_a_run_that_was_stopped_goes_on(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    every = dataclasses.replace(scales.mini(quick=True), common=(*scales.mini().common, "--checkpoint-every", "1"))
+    whole = small("b4-lr1e-3", shapes, tmp_path / "whole", keep_training=True, scale=every)
+    job = small("b4-lr1e-3", shapes, tmp_path / "stopped", keep_training=True, scale=every)
+    expected = runs.run(whole)
+    with monkeypatch.context() as patch:
+        update = Learner.update
+
+        def twice(self: Learner, *args: Any, **kwargs: Any) -> Any:
+            if self.done == 2:
+                raise KeyboardInterrupt
+            return update(self, *args, **kwargs)
+
+        patch.setattr(Learner, "update", twice)
+        with pytest.raises(KeyboardInterrupt):
+            runs.run(job)
+    stopped = checkpoints.load(job.checkpoint)
+    assert stopped.training is not None
+    assert stopped.training["iteration"] == 2
+    assert runs.done(job) is None
+    assert runs.run(job).boxes == expected.boxes
+    one, other = (checkpoints.load(some.checkpoint).weights for some in (whole, job))
+    assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_a_record_of_other_commands_is_not_taken_for_this_one(shapes: Path, tmp_path: Path):
+def test_a_run_of_other_settings_is_not_gone_on_with(shapes: Path, tmp_path: Path):
+    """Only what is given is compared by the training itself; what is not given would be as it was begun."""
     job = small("b4-lr1e-3", shapes, tmp_path)
-    records.write(record("b4-lr1e-3", 0.3, seed=1), job.results)
-    with pytest.raises(InputError, match="was measured by other commands"):
-        runs.done(job)
+    runs.run(job)
+    (tmp_path / "results").rename(tmp_path / "moved")
+    for other, complaint in (
+        (dataclasses.replace(job, scale=scales.mini()), "max_iterations is 3 there, 150 here"),
+        (dataclasses.replace(job, extra=("--precision", "bf16")), "precision is 'fp32' there, 'bf16' here"),
+    ):
+        with pytest.raises(InputError, match=complaint):
+            runs.run(other)
+    assert not (tmp_path / "results").exists() or not list((tmp_path / "results").iterdir())
+
+
+def test_a_record_is_taken_for_the_same_work_only(shapes: Path, tmp_path: Path):
+    job = small("b4-lr1e-3", shapes, tmp_path)
+    found = runs.run(job)
+    assert runs.done(dataclasses.replace(job, extra=("--log-every", "7"))) == found, "what changes no result"
+    with pytest.raises(InputError, match="was measured with other settings .*lr is 0.001 there, 0.5 here"):
+        runs.done(dataclasses.replace(job, extra=("--lr", "0.5")))
+    drawing.draw(tmp_path / "shapes", quick=True)
+    assert runs.done(dataclasses.replace(job, data=tmp_path / "shapes")) == found, "the same images elsewhere"
+    write_set(tmp_path / "other")
+    with pytest.raises(InputError, match="was measured on other images"):
+        runs.done(dataclasses.replace(job, data=tmp_path / "other"))
+
+
+def test_what_diverges_is_recorded_as_that(shapes: Path, tmp_path: Path):
+    job = small("b4-lr5e-3", shapes, tmp_path, extra=("--lr", "1e9"))
+    found = runs.run(job)
+    assert found.diverged is not None
+    assert found.diverged <= 3
+    assert found.boxes["AP"] is None
+    assert runs.done(job) == found
 
 
 def test_what_training_refuses_is_not_recorded(tmp_path: Path):
     job = small("b4-lr1e-3", tmp_path / "nowhere", tmp_path)
-    with pytest.raises(InputError, match="is missing"):
+    with pytest.raises(InputError, match="row b4-lr1e-3, seed 1: .* is missing"):
         runs.run(job)
     assert not list(job.results.glob("*"))
 
 
-def test_the_plan_adds_up(shapes: Path):
-    jobs = [
-        full("b4-lr5e-3-scratch"),
-        full(f"b4-lr5e-3-scratch{LONG}"),
-        full("downloaded"),
-        full("b4-lr1e-2-scratch-bn"),
-    ]
+def test_the_plan_adds_up():
+    names = ("b4-lr5e-3-scratch", f"b4-lr5e-3-scratch{LONG}", "downloaded", "b4-lr1e-2-scratch-bn")
+    jobs = [full(name) for name in names]
     measured: list[str] = []
 
     def measure(job: Job) -> float:
         measured.append(job.row.name)
         return 10.0
 
-    known = [record("b4-lr5e-3-scratch", 0.1, scale="coco")]
-    found = plan.speeds(jobs, known, measure)
-    assert measured == ["b4-lr1e-2-scratch-bn"], "others are known, or have the same network"
-    assert found == {"b4-lr5e-3-scratch": 20.0, f"b4-lr5e-3-scratch{LONG}": 20.0, "b4-lr1e-2-scratch-bn": 10.0}
+    here = dataclasses.replace(record(names[0], 0.1, scale="coco"), device=device_name("cpu"))
+    elsewhere = record("b4-lr1e-2-scratch-bn", 0.1, scale="coco")
+    jobs = [dataclasses.replace(job, device="cpu") for job in jobs]
+    found = plan.speeds(jobs, [here, elsewhere], measure)
+    assert measured == ["b4-lr1e-2-scratch-bn"], "another device's speed is not this one's"
+    assert found == {names[0]: 20.0, names[1]: 20.0, names[3]: 10.0}
     said = plan.text(jobs, found, device="a GPU")
-    assert "360,000 images at   20.00 a second:      5.0 h" in said
+    assert "360,000 images at   20.00 a second:     5.00 h" in said
     assert "measured only" in said
-    assert said.endswith("35.0 hours, one after another")
+    assert said.endswith("35.00 hours of learning, one after another")
+    assert plan.text(jobs, found, device="a GPU", side_by_side=2).endswith("17.50 hours of learning, 2 at a time")
+
+
+def test_the_plan_counts_what_is_left(shapes: Path, tmp_path: Path):
+    job = small("b4-lr1e-3", shapes, tmp_path)
+    runs.run(job)
+    said = plan.text([dataclasses.replace(job, scale=scales.mini())], {"b4-lr1e-3": 10.0}, device="a processor")
+    assert f"{147 * 4} images at   10.00 a second" in said
+    assert "(goes on after update 3)" in said
 
 
 def test_the_speed_of_a_row_is_measured_by_updates(shapes: Path, tmp_path: Path):
