@@ -72,7 +72,7 @@ MASKS: dict[str, dict[str, Any]] = {
 SMALL_UPDATES = {"condinst": 1400, "polar": 1700}
 """As many as two cores do within ten minutes."""
 
-SMALL_MASKS: dict[str, Any] = {"mask_channels": 64, "mask_convs": 2}
+SMALL_MASKS: dict[str, Any] = {"mask_channels": 64, "mask_convs": 2, "mask_norm": "gn"}
 
 
 def _lab(**fields: Any) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def sentence(verdict: Verdict) -> str:
     seeds = f"{verdict.agree} of {count(verdict.seeds, 'seed')}"
     holds = {
         "yes": f"holds with {seeds}",
-        "no": f"does not hold on average, and holds with {seeds}",
+        "no": f"does not hold on average; with {seeds} it does",
         "not with every seed": f"holds on average, and with {seeds}",
     }[verdict.holds]
     reported = f" (reported {claim.reported})" if claim.reported else ""

@@ -38,7 +38,10 @@ def test_the_rows_are_listed(capsys: pytest.CaptureFixture[str]):
         (("--precision", "bf16"), "precision is given, which is of preset coco"),
         (("--preset", "coco", "--plan"), "plan is asked for without data"),
         (("--preset", "coco", "--photographs", "d"), "photographs is given, which is of preset mini"),
-        (("--preset", "coco", "--data", "nowhere"), "nowhere/annotations/instances_train2017.json is missing"),
+        (
+            ("--preset", "coco", "--data", "nowhere", "--rows", "b4-lr5e-3-scratch"),
+            "nowhere/annotations/instances_train2017.json is missing",
+        ),
         (("--photographs", "nowhere"), "nowhere/annotations/instances_train2017.json is missing"),
     ],
 )
@@ -115,7 +118,10 @@ def test_rows_are_run_recorded_and_not_run_again(tmp_path: Path, capsys):
     assert {row["row"] for row in shown["rows"] if row["measured"]} == {"b4-lr5e-3", "b16-lr1e-2"}
     claims = {claim["claim"]: claim["holds"] for claim in shown["claims"]}
     assert claims["At equal iterations batch 16 is better than batch 4 at lr 5e-3"] in ("yes", "no")
-    assert claims["At equal iterations from scratch is far under pretrained, both at batch 4 and lr 5e-3"] == "not measured"
+    assert (
+        claims["At equal iterations from scratch is far under pretrained, both at batch 4 and lr 5e-3"]
+        == "not measured"
+    )
 
 
 def test_a_drawn_set_of_another_size_is_not_taken(tmp_path: Path, capsys):

@@ -15,7 +15,7 @@ from detection import checkpoints
 from detection.errors import InputError
 from detection.training.learner import Learner
 from detection.training.step import batch_norms
-from experiments.lab import drawing, plan, records, runs, scales
+from experiments.lab import drawing, plan, runs, scales
 from experiments.lab.rows import LONG, ROWS, Row
 from experiments.lab.runs import DETECTOR, Job, flags
 from experiments.machine import device_name
@@ -145,7 +145,7 @@ def test_a_record_is_taken_for_the_same_work_only(shapes: Path, tmp_path: Path):
     job = small("b4-lr1e-3", shapes, tmp_path)
     found = runs.run(job)
     assert runs.done(dataclasses.replace(job, extra=("--log-every", "7"))) == found, "what changes no result"
-    with pytest.raises(InputError, match="was measured with other settings .*lr is 0.001 there, 0.5 here"):
+    with pytest.raises(InputError, match=r"was measured with other settings .*lr is 0.001 there, 0.5 here"):
         runs.done(dataclasses.replace(job, extra=("--lr", "0.5")))
     drawing.draw(tmp_path / "shapes", quick=True)
     assert runs.done(dataclasses.replace(job, data=tmp_path / "shapes")) == found, "the same images elsewhere"
@@ -165,7 +165,7 @@ def test_what_diverges_is_recorded_as_that(shapes: Path, tmp_path: Path):
 
 def test_what_training_refuses_is_not_recorded(tmp_path: Path):
     job = small("b4-lr1e-3", tmp_path / "nowhere", tmp_path)
-    with pytest.raises(InputError, match="row b4-lr1e-3, seed 1: .* is missing"):
+    with pytest.raises(InputError, match=r"row b4-lr1e-3, seed 1: .* is missing"):
         runs.run(job)
     assert not list(job.results.glob("*"))
 
