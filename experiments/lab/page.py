@@ -18,7 +18,7 @@ from experiments.report_text import esc
 
 STYLE = """
 .lab { width: min(1280px, 100vw - 40px); margin-left: 50%; transform: translateX(-50%); }
-.lab td, .lab th { white-space: nowrap; font-size: 11.5px; padding: 3px 5px; }
+.lab td, .lab th { white-space: nowrap; font-size: 11px; padding: 3px 4px; }
 .verdicts td:first-child { min-width: 300px; }
 """
 
@@ -136,11 +136,12 @@ def verdicts_table(verdicts: Sequence[Verdict]) -> str:
 
 
 def marks_table(lines: Sequence[table.Line]) -> str:
-    """The table as HTML."""
+    """The table as HTML; what has no numbers says so in their place."""
     head = "".join(f"<th scope='col'>{esc(name)}</th>" for name in table.HEAD)
-    rows = "".join(
-        f"<tr>{''.join(f'<td>{esc(cell)}</td>' for cell in cells)}</tr>"
-        for line in lines
-        for cells in table.cells(line)
-    )
-    return f'<div class="scroll lab"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+    rows = []
+    for line in lines:
+        for (what, numbers), cells in zip(line.numbers, table.cells(line), strict=True):
+            shown = cells if numbers else cells[: len(table.MARKS) + 1]
+            tds = "".join(f"<td>{esc(cell)}</td>" for cell in shown)
+            rows.append(f"<tr>{tds}</tr>" if numbers else f'<tr>{tds}<td colspan="13">{esc(what)}</td></tr>')
+    return f'<div class="scroll lab"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'

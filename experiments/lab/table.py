@@ -19,6 +19,7 @@ from experiments.report_text import count
 CHECK = "✓"
 MARKS = ("pretrained", "FrozenBN", "BN", "GN", "batch", "accumulated", "lr", "epochs", "masks")
 NOT_RUN = "not run"
+KINDS = ("boxes", "masks")
 HEAD = ("row", *MARKS, "", *NUMBERS)
 
 
@@ -40,7 +41,7 @@ def lines(rows: Sequence[Row], scale: Scale, found: Sequence[Record]) -> list[Li
 def line(row: Row, scale: Scale, found: Sequence[Record]) -> Line:
     """A row with the records of it."""
     numbers: list[tuple[str, Mapping[str, str]]] = []
-    reported = "reported" if scale.name == "coco" else "reported on COCO"
+    reported = "reported" if scale.name == "coco" else "reported, COCO"
     if row.reported:
         numbers.append((reported, {name: share(row.reported[name]) for name in NUMBERS}))
     elif row.outcome:
@@ -49,10 +50,10 @@ def line(row: Row, scale: Scale, found: Sequence[Record]) -> Line:
         numbers.append((NOT_RUN, {}))
     lost = sum(record.diverged is not None for record in found)
     seeds = count(len(found), "seed") + (f", {lost} diverged" if lost else "")
-    for kind in ("boxes", "masks") if row.masks != "none" else ("boxes",):
+    for kind in KINDS if row.masks != "none" else KINDS[:1]:
         if found:
             cells = {name: _cell(found, name, masks=kind == "masks") for name in NUMBERS}
-            numbers.append((f"measured {kind}, {seeds}", cells))
+            numbers.append((f"{kind}, {seeds}", cells))
     return Line(row=row, marks=marks(row, scale, found), numbers=numbers)
 
 
@@ -93,12 +94,12 @@ def plain(table: Sequence[Line]) -> str:
     body = [head]
     for one in table:
         reported = next((some["AP"] for what, some in one.numbers if what.startswith("reported") and some), "-")
-        measured = [(what, some) for what, some in one.numbers if what.startswith("measured")]
+        measured = [(what, some) for what, some in one.numbers if what.startswith(KINDS)]
         if not measured:
             body.append([one.row.name, *one.marks.values(), reported, NOT_RUN, "", ""])
         for at, (what, some) in enumerate(measured):
             first = [one.row.name, *one.marks.values(), reported] if at == 0 else [""] * (2 + len(MARKS))
-            kind = " masks" if what.startswith("measured masks") else ""
+            kind = " masks" if what.startswith("masks") else ""
             body.append([*first, some["AP"] + kind, some["AP50"], some["AP75"]])
     widths = [max(map(len, column)) for column in zip(*body, strict=True)]
     return "\n".join(

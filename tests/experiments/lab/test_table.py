@@ -37,7 +37,7 @@ def test_marks_say_what_is_on():
 def test_what_nobody_ran_has_no_number():
     lines = table.lines(AT_EQUAL_ITERATIONS, scales.COCO, [])
     for line in lines:
-        assert [what for what, cells in line.numbers if what.startswith("measured")] == []
+        assert [what for what, cells in line.numbers if what.startswith(table.KINDS)] == []
         assert (NOT_RUN, {}) in line.numbers
     text = table.markdown(lines)
     assert text.count(NOT_RUN) == len(AT_EQUAL_ITERATIONS)
@@ -52,10 +52,10 @@ def test_reported_stands_beside_measured():
     (line,) = table.lines([ROWS["b4-lr5e-3"]], scales.COCO, found)
     (reported, theirs), (measured, ours) = line.numbers
     assert (reported, theirs["AP"], theirs["ARl"]) == ("reported", ".319", ".675")
-    assert (measured, ours["AP"], ours["AP50"]) == ("measured boxes, 2 seeds", ".350 ± .071", ".250")
+    assert (measured, ours["AP"], ours["AP50"]) == ("boxes, 2 seeds", ".350 ± .071", ".250")
     markdown = table.markdown([line]).splitlines()
     assert len({row.count("|") for row in markdown}) == 1, "as many cells in every line"
-    assert "measured boxes, 2 seeds" in markdown[-1]
+    assert "| boxes, 2 seeds |" in markdown[-1]
     assert ".350 ± .071" in table.plain([line])
 
 
@@ -63,8 +63,8 @@ def test_masks_have_a_line_of_their_own():
     row = ROWS["b4-lr5e-3-polar"]
     (line,) = table.lines([row], scales.COCO, [record(row.name, 0.3, masks=0.2)])
     assert [(what, cells["AP"]) for what, cells in line.numbers] == [
-        ("measured boxes, 1 seed", ".300"),
-        ("measured masks, 1 seed", ".200"),
+        ("boxes, 1 seed", ".300"),
+        ("masks, 1 seed", ".200"),
     ]
     (found,) = table.as_json([line], [record(row.name, 0.3, masks=0.2)])
     assert found["measured_masks"]["AP"] == {"mean": 0.2, "sd": None}
@@ -74,7 +74,7 @@ def test_masks_have_a_line_of_their_own():
 
 def test_what_the_lab_reported_is_of_coco_at_any_scale():
     (line,) = table.lines([ROWS["b4-lr5e-3"]], scales.mini(), [])
-    assert line.numbers[0][0] == "reported on COCO"
+    assert line.numbers[0][0] == "reported, COCO"
     assert table.plain([line]).splitlines()[1].split()[-3:] == [".319", "not", "run"]
 
 
@@ -88,5 +88,5 @@ def test_accumulated_is_what_was_done():
 def test_what_diverged_says_so():
     found = [record("b4-lr5e-3", 0.3), record("b4-lr5e-3", 0.0, seed=1, diverged=12)]
     (line,) = table.lines([ROWS["b4-lr5e-3"]], scales.COCO, found)
-    assert line.numbers[-1][0] == "measured boxes, 2 seeds, 1 diverged"
+    assert line.numbers[-1][0] == "boxes, 2 seeds, 1 diverged"
     assert line.numbers[-1][1]["AP"] == ".150 ± .212"
