@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import importlib
-import platform
 import statistics
 import sys
 import time
@@ -38,6 +37,7 @@ from detection.postprocess import Detections
 from detection.presets import IMPROVED
 from detection.targets import BACKGROUND, Targets, assign, locations
 from experiments import command_line, out_file
+from experiments.machine import device_name, versions
 
 PROG = "benchmark detection"
 
@@ -370,8 +370,7 @@ def table(what: str, rows: Sequence[Row]) -> str:
 def as_json(config: DetectionBench, found: dict[str, list[Row]]) -> dict[str, Any]:
     """What was measured, and on what."""
     settings = {name: str(v) if isinstance(v, Path) else v for name, v in dataclasses.asdict(config).items()}
-    device = torch.cuda.get_device_name() if config.device.startswith("cuda") else platform.processor() or "cpu"
-    machine = {"device": device, "torch": torch.__version__, "python": platform.python_version()}
+    machine = {"device": device_name(config.device), **versions()}
     return {
         "config": settings,
         "machine": machine,
