@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from detection.coco_eval import share
 from detection.config import Norm
 from experiments.compared import listed
-from experiments.lab.claims import SAME, spread
+from experiments.lab.claims import spread
 from experiments.lab.norms import LOOKS, NETWORKS, NORMS, VARIANTS, Network, Variant
 from experiments.lab.rows import NORM_NAMES
 from experiments.pieces import Found
@@ -28,6 +28,9 @@ All = Mapping[str, Found]
 
 COLOURS: Mapping[Norm, str] = {"frozen_bn": ORANGE, "bn": BLUE, "gn": GREEN}
 BATCHES = {2: PURPLE, 4: BLUE, 16: GREEN}
+
+ALIKE = 0.1
+"""Share of the larger AP by which two may differ that are told to be alike."""
 
 QUESTIONS = (
     "What does FrozenBatchNorm do?",
@@ -67,8 +70,8 @@ def _what_it_does(found: All) -> list[str]:
     pretrained = next(one for one in NETWORKS if one.pretrained)
     return [
         "It is a fixed affine map of each channel, so that what the network says of an image does not depend on which "
-        f"others are beside it: its loss in use differs from that in training by {_signed(gap)}, that of BN at batch 4 "
-        f"by {_signed(other)} (figure 7).",
+        f"others are beside it: its loss in use differs from that in training by {_signed(gap)}, that of BN at batch "
+        f"4 by {_signed(other)} (figure 7).",
         "Pretrained, it carries ImageNet's statistics, and the features of all blocks are within a factor of "
         f"{number(_range(found, pretrained, 'scale'), 1)} of each other (figure 3).",
         "From scratch it is the identity: in a ResNet-50 the features keep the scale of the pixels, "
@@ -102,11 +105,10 @@ def _what_to_use(found: All) -> list[str]:
     return [
         f"Of what was tried, {best.title}: AP {_told(found, best)}, where the lab's own row ({lab.title}) has "
         f"{_told(found, lab)} (figure 9).",
-        f"Next is {next_best.title} with {_told(found, next_best)}; the first is ahead with {int((lead > 0).sum())} of "
-        f"{count(len(lead), 'seed')} (figure 9).",
+        f"Next is {next_best.title} with {_told(found, next_best)}; the first is ahead with {int((lead > 0).sum())} "
+        f"of {count(len(lead), 'seed')} (figure 9).",
         f"BN at batch 2, 4 and 16 reaches {listed(reached)} with as many images (figure 9); the variances that a "
-        f"single "
-        f"batch sees are off by a factor of {listed(noise)} (figure 5).",
+        f"single batch sees are off by a factor of {listed(noise)} (figure 5).",
     ]
 
 
@@ -114,8 +116,9 @@ def _beside(found: All, frozen: Variant, other: Variant) -> str:
     """What FrozenBN does beside another: hurts, is better, or neither."""
     lost = _ap_of(found, other) - _ap_of(found, frozen)
     mean = float(lost.mean())
-    if abs(mean) <= SAME:
-        verb, agree = f"is within {share(SAME)} of", int((np.abs(lost) <= SAME).sum())
+    larger = np.maximum(_ap_of(found, other), _ap_of(found, frozen))
+    if abs(mean) <= ALIKE * float(larger.mean()):
+        verb, agree = f"is within {ALIKE:.0%} of", int((np.abs(lost) <= ALIKE * larger).sum())
     else:
         verb, agree = "hurts beside" if mean > 0 else "is better than", int((np.sign(lost) == np.sign(mean)).sum())
     seeds = f"so with {agree} of {count(len(lost), 'seed')}"
@@ -145,9 +148,9 @@ def depth_section(found: All) -> Section:
             Plot(
                 name="scale-resnet",
                 heading="1. Scale of the features, ResNet-50 from scratch",
-                note=f"FrozenBN is the identity here: the features keep the scale of the pixels, {_short(first)} after "
-                f"the stem and {last['frozen_bn']} after the last block. BN gives {last['bn']} and GN {last['gn']} "
-                "there, whatever they are given.",
+                note=f"FrozenBN is the identity here: the features keep the scale of the pixels, {_short(first)} "
+                f"after the stem and {last['frozen_bn']} after the last block. BN gives {last['bn']} and GN "
+                f"{last['gn']} there, whatever they are given.",
                 figure=depth_figure(found, lab, "scale", y="root mean square"),
             ),
             Plot(
@@ -170,8 +173,8 @@ def depth_section(found: All) -> Section:
             Plot(
                 name="gradient-efficientnet",
                 heading="4. Gradient of the weights, EfficientNet-Lite0, pretrained and from scratch",
-                note="From the slowest to the fastest block it differs by a factor of "
-                f"{speeds[pretrained.title]} pretrained with FrozenBN. Otherwise by "
+                note=f"From the slowest to the fastest block it differs by a factor of {speeds[pretrained.title]} "
+                "pretrained with FrozenBN. Otherwise by "
                 f"{listed([f'{speeds[title]} ({esc(title)})' for title in scratch])}.",
                 figure=depth_figure(found, small, "gradient", y="gradient / weights"),
             ),
@@ -193,26 +196,22 @@ def statistics_section(found: All) -> Section:
         short="Statistics of batches",
         heading="What small batches do to batch normalisation",
         text="BN from scratch, every stage learning, with batches of 2, 4 and 16 images and as many images in all. "
-        "What is "
-        "taken for true are the statistics of one large batch.",
+        "What is taken for true are the statistics of one large batch.",
         parts=[
             (
                 Plot(
                     name="noise",
                     heading="5. How far a batch's statistics are from the true ones",
                     note=f"At the end the logarithms of the variances differ by {at_the_end('noise variance')}, the "
-                    f"means "
-                    f"by {at_the_end('noise mean')} deviations. This noise is in every update of BN; FrozenBN and GN "
-                    f"have "
-                    "none.",
+                    f"means, in deviations, by {at_the_end('noise mean')}. This noise is in every update of BN; "
+                    "FrozenBN and GN have none.",
                     figure=over_training(found, bn, "noise variance", y="|log variance|"),
                 ),
                 Plot(
                     name="drift",
                     heading="6. How far the kept statistics are from the true ones",
                     note=f"At the end the logarithms of the variances differ by {at_the_end('drift variance')}, the "
-                    f"means "
-                    f"by {at_the_end('drift mean')} deviations. These are what a detector is used with.",
+                    f"means, in deviations, by {at_the_end('drift mean')}. These are what a detector is used with.",
                     figure=over_training(found, bn, "drift variance", y="|log variance|"),
                 ),
             ),
@@ -220,8 +219,8 @@ def statistics_section(found: All) -> Section:
                 name="gap",
                 heading="7. Loss in use less loss in training, on the same images",
                 note=f"At the end {gaps} with BN. With FrozenBN it is "
-                f"{_signed(_gap(found, Variant(norm='frozen_bn')))} and "
-                f"with GN {_signed(_gap(found, Variant(norm='gn')))}, for neither looks at other images.",
+                f"{_signed(_gap(found, Variant(norm='frozen_bn')))} and with GN "
+                f"{_signed(_gap(found, Variant(norm='gn')))}, for neither looks at other images.",
                 figure=gap_figure(found),
             ),
         ],
@@ -243,15 +242,14 @@ def ap_section(found: All) -> Section:
                 name="stem",
                 heading="8. A frozen random stem, from scratch at batch 4",
                 note=f"To let the stem and the first stage learn changes AP by {gains}. The lab's configuration "
-                f"freezes "
-                "them, which is meant for pretrained weights.",
+                "freezes them, which is meant for pretrained weights.",
                 figure=stem_figure(found),
             ),
             Plot(
                 name="ap",
                 heading="9. AP of all trainings",
-                note=f"The first is {order[0].title} with {_told(found, order[0])}. The last is {order[-1].title} with "
-                f"{_told(found, order[-1])}.",
+                note=f"The first is {order[0].title} with {_told(found, order[0])}. The last is {order[-1].title} "
+                f"with {_told(found, order[-1])}.",
                 figure=ap_figure(found),
             ),
         ],

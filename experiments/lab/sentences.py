@@ -25,15 +25,12 @@ def about(name: str, scale: Scale) -> str:
     if name == "shapes":
         return (
             f"Drawn shapes of 8 kinds: {small}; {epochs}. The first row stands for the downloaded detector: the "
-            f"unchanged "
-            "code, 16 images at once. Measured on other images than those learned from. What the lab reported is of "
-            "COCO, "
-            "and only its order can be compared."
+            "unchanged code, 16 images at once. Measured on other images than those learned from. What the lab "
+            "reported is of COCO, and only its order can be compared."
         )
     return (
         f"Photographs, the rows of batch 4: {small}; {epochs}. Measured on the very images that were learned from: "
-        f"this "
-        "shows how well they can be learned, not what it is good for."
+        "this shows how well they can be learned, not what it is good for."
     )
 
 
@@ -69,8 +66,7 @@ def about_schedule(found: Sequence[Record]) -> str:
         verdict = f"{part:.0%} of the drop was the schedule, the rest the batch and its learning rate"
     return (
         f"Batch 4 at lr 5e-3 reaches {short} with the iterations of batch 16 and {long} with its images; batch 16 "
-        f"reaches "
-        f"{large}. So {verdict} ({count(len(measured.short), 'seed')})."
+        f"reaches {large}. So {verdict} ({count(len(measured.short), 'seed')})."
     )
 
 
