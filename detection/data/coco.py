@@ -34,6 +34,11 @@ class Annotations(NamedTuple):
     """COCO's form: a list of polygons, an object with run lengths, or None."""
 
 
+def annotation_file_of(root: Path | str, split: str) -> Path:
+    """Where a COCO-format set keeps the annotations of a split."""
+    return Path(root) / "annotations" / f"instances_{split}.json"
+
+
 class CocoDataset:
     """The images of ``root/split`` and what ``root/annotations/instances_{split}.json`` says of them.
 
@@ -48,7 +53,7 @@ class CocoDataset:
 
     def __init__(self, root: Path | str, split: str) -> None:
         self.root, self.split = Path(root), split
-        self.annotation_file = self.root / "annotations" / f"instances_{split}.json"
+        self.annotation_file = annotation_file_of(self.root, split)
         self.image_directory = self.root / split
         contents = annotation_file.read(self.annotation_file)
         if not self.image_directory.is_dir():

@@ -22,7 +22,7 @@ import detection.train
 from detection import checkpoints, files
 from detection.coco_eval import NUMBERS
 from detection.config import TrainConfig, to_json
-from detection.data.coco import CocoDataset
+from detection.data.coco import annotation_file_of
 from detection.errors import DivergedError, InputError
 from detection.training import directory
 from detection.training.distributed import chosen_device
@@ -176,7 +176,7 @@ def parsed(job: Job) -> TrainConfig:
 def fingerprint(job: Job) -> str:
     """Fingerprint of the annotations to learn from, or to measure by where nothing is trained."""
     split = "train2017" if job.row.trained else job.split
-    return checkpoints.fingerprint(CocoDataset(job.data, split).annotation_file)
+    return checkpoints.fingerprint(annotation_file_of(job.data, split))
 
 
 def run(job: Job) -> Record:
