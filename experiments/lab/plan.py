@@ -12,6 +12,7 @@ from detection.data.coco import CocoDataset
 from detection.errors import InputError
 from detection.training.distributed import alone, chosen_device
 from detection.training.learner import Learner, begin
+from detection.training.step import uses_batch_statistics
 from detection.training.trial import trial_batch
 from experiments.lab import runs
 from experiments.lab.records import Record
@@ -22,7 +23,7 @@ from experiments.workers import processors, workers
 UPDATES = 3
 """That are timed, after one to warm up."""
 FEW_IMAGES = 4
-"""Images of an update at most where a batch is accumulated, or on a CPU, where more at once are no faster."""
+"""Images of an update where a batch is accumulated; on a CPU one is enough, for more at once are no faster."""
 
 
 def images_per_second(job: Job) -> float:
@@ -37,8 +38,9 @@ def images_per_second(job: Job) -> float:
     """
     config = runs.parsed(job)
     device = chosen_device(job.device)
-    few = device.type == "cpu" or config.fit_memory is not None
-    images = min(config.batch_size, FEW_IMAGES) if few else config.batch_size
+    images = config.batch_size if config.fit_memory is None else min(config.batch_size, FEW_IMAGES)
+    if device.type == "cpu":
+        images = 1 + uses_batch_statistics(config.model)  # of a single image there may be none
     dataset = CocoDataset(config.data, config.train_split)
     model = dataclasses.replace(config.model, categories=dataset.categories)
     config = dataclasses.replace(
