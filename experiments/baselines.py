@@ -12,6 +12,7 @@ Writes to DIR: table.md, table.json, report.html, and a directory for every run.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import sys
 import time
@@ -122,6 +123,11 @@ class BaselinesConfig:
         return range(self.seeds or (3 if self.preset == "mini" else 1))
 
     @property
+    def scale(self) -> Scale:
+        """How large the rows are."""
+        return (scales.coco if self.preset == "coco" else scales.mini)(quick=self.quick)
+
+    @property
     def directory(self) -> Path:
         """Where everything goes."""
         return self.out or Path("runs") / f"baselines-{self.preset}{'-quick' if self.quick else ''}"
@@ -154,7 +160,7 @@ def main(args: Sequence[str] | None = None) -> int:
         where = device_name(chosen_device(left[0].device))
         say(plan.text(left, planned, device=where, side_by_side=side_by_side(left, config)))
     elif left:
-        say(f"{count(len(left), 'run')} to do, {sum(map(images_of, left)):,} images to learn from.")
+        say(f"{count(len(left), 'run')} to do, {sum(job.images for job in left):,} images to learn from.")
     if config.plan:
         return 0
     write(config)
@@ -174,20 +180,24 @@ def small_jobs(config: BaselinesConfig) -> Iterator[Job]:
     """The runs of mini: on drawn shapes, which are drawn if need be, and on photographs if there are any."""
     drawn = config.directory / SHAPES
     drawing.draw(drawn, quick=config.quick)
-    photographs = 0
-    if config.photographs is not None:
-        photographs = len(CocoDataset(config.photographs, "train2017"))  # refused now, not after the first half
+    # What is wrong with the photographs is said now, not after the first half.
+    photographs = None if config.photographs is None else photograph_scale(config.photographs, quick=config.quick)
     for seed in config.chosen_seeds:
         # The long ones first, so that both processes end at about the same time.
         for row in sorted(config.chosen, key=lambda row: -row.iterations(1) * row.batch):
-            yield small_job(row, scales.mini(quick=config.quick), seed, drawn, SHAPES, "val2017", config)
-        if config.photographs is None:
+            yield small_job(row, config.scale, seed, drawn, SHAPES, "val2017", config)
+        if config.photographs is None or photographs is None:
             continue
         chosen = {row.name for row in config.chosen}
         for row in scales.PHOTOGRAPH_ROWS:
             if row.name in chosen:
-                scale = scales.mini_photographs(photographs, quick=config.quick)
-                yield small_job(row, scale, seed, config.photographs, PHOTOGRAPHS, "train2017", config)
+                yield small_job(row, photographs, seed, config.photographs, PHOTOGRAPHS, "train2017", config)
+
+
+@functools.cache
+def photograph_scale(photographs: Path, *, quick: bool) -> Scale:
+    """How large the rows on ``photographs`` are; looked at once, since the table is written after every run."""
+    return scales.mini_photographs(len(CocoDataset(photographs, "train2017")), quick=quick)
 
 
 def small_job(
@@ -245,7 +255,7 @@ def full_jobs(config: BaselinesConfig) -> Iterator[Job]:
                 continue
             yield Job(
                 row=row,
-                scale=scales.coco(quick=config.quick),
+                scale=config.scale,
                 seed=seed,
                 data=config.data,
                 data_name="coco",
@@ -264,7 +274,7 @@ def run(jobs: Sequence[Job], config: BaselinesConfig) -> None:
     if not jobs:
         return
     number = side_by_side(jobs, config)
-    total, shown, begun = sum(images_of(job) for job in jobs), sys.stderr.isatty(), time.monotonic()
+    total, shown, begun = sum(job.images for job in jobs), sys.stderr.isatty(), time.monotonic()
     # Small ones always have one thread each, for another number would round differently.
     threads = 1 if config.preset == "mini" else processors()
     with (
@@ -275,8 +285,8 @@ def run(jobs: Sequence[Job], config: BaselinesConfig) -> None:
         finished = 0
         for place, future in enumerate(as_completed(futures), start=1):
             job, record = futures[future], future.result()
-            finished += images_of(job)
-            bar.update(images_of(job))
+            finished += job.images
+            bar.update(job.images)
             masks = "" if record.masks is None else f", masks {share(record.masks['AP'])}"
             found = f"AP {share(record.boxes['AP'])}{masks}"
             if record.diverged is not None:
@@ -301,11 +311,6 @@ def minutes(seconds: float) -> str:
     return "under a minute" if seconds < 60 else f"about {count(round(seconds / 60), 'minute')}"
 
 
-def images_of(job: Job) -> int:
-    """Images that a run learns from, which is what takes time."""
-    return job.row.iterations(job.scale.iterations) * job.row.batch if job.row.trained else 0
-
-
 def known_records(config: BaselinesConfig) -> list[Record]:
     """All records that the table can show: those of this directory, and at full scale those that the project brings."""
     brought = [SHIPPED] if config.preset == "coco" and not config.quick else []
@@ -320,9 +325,8 @@ def known_records(config: BaselinesConfig) -> list[Record]:
 
 def _as_long_as_it_should(record: Record, config: BaselinesConfig) -> bool:
     """Whether a record is of the row itself: a quick trial of it is not, wherever it lies."""
-    scale = scales.coco(quick=config.quick) if config.preset == "coco" else scales.mini(quick=config.quick)
     row = config.known[record.row]
-    return record.iterations == (row.iterations(scale.iterations) if row.trained else 0)
+    return record.iterations == (row.iterations(config.scale.iterations) if row.trained else 0)
 
 
 def write(config: BaselinesConfig) -> list[Part]:
@@ -336,18 +340,16 @@ def parts_of(config: BaselinesConfig) -> list[Part]:
     """The parts of the table: one for each set of images."""
     found = known_records(config)
     if config.preset == "coco":
-        return [
-            Part(name="coco", scale=scales.coco(quick=config.quick), rows=tuple(ROWS.values()), records=tuple(found))
-        ]
+        return [Part(name="coco", scale=config.scale, rows=tuple(ROWS.values()), records=tuple(found))]
     by_data = {name: tuple(record for record in found if record.data == name) for name in (SHAPES, PHOTOGRAPHS)}
     drawn = {row.name for row in (*scales.MINI_ROWS, *config.chosen)} | {record.row for record in found}
     rows = tuple(row for name, row in config.known.items() if name in drawn)
-    parts = [Part(name=SHAPES, scale=scales.mini(quick=config.quick), rows=rows, records=by_data[SHAPES])]
+    parts = [Part(name=SHAPES, scale=config.scale, rows=rows, records=by_data[SHAPES])]
     if config.photographs is not None or by_data[PHOTOGRAPHS]:
-        images = by_data[PHOTOGRAPHS][0].train_images if by_data[PHOTOGRAPHS] else 0
         if config.photographs is not None:
-            images = len(CocoDataset(config.photographs, "train2017"))
-        scale = scales.mini_photographs(images, quick=config.quick)
+            scale = photograph_scale(config.photographs, quick=config.quick)
+        else:
+            scale = scales.mini_photographs(by_data[PHOTOGRAPHS][0].train_images, quick=config.quick)
         parts.append(Part(name=PHOTOGRAPHS, scale=scale, rows=scales.PHOTOGRAPH_ROWS, records=by_data[PHOTOGRAPHS]))
     return parts
 

@@ -25,7 +25,7 @@ from tyro.conf import arg
 from detection import checkpoints, losses
 from detection.boxes import pairwise_iou
 from detection.coco_categories import COCO
-from detection.config import Backbone, ModelConfig, Precision
+from detection.config import Backbone, ModelConfig, Precision, to_json
 from detection.data.coco import CocoDataset
 from detection.data.scenes import scene
 from detection.detector import Detector
@@ -369,10 +369,9 @@ def table(what: str, rows: Sequence[Row]) -> str:
 
 def as_json(config: DetectionBench, found: dict[str, list[Row]]) -> dict[str, Any]:
     """What was measured, and on what."""
-    settings = {name: str(v) if isinstance(v, Path) else v for name, v in dataclasses.asdict(config).items()}
     machine = {"device": device_name(config.device), **versions()}
     return {
-        "config": settings,
+        "config": to_json(config),
         "machine": machine,
         **{what: [row._asdict() for row in rows] for what, rows in found.items()},
     }

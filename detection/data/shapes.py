@@ -30,6 +30,7 @@ from detection.files import replacing, write_json
 
 PROG = "shapes"
 SPLITS = ("train2017", "val2017")
+"""To learn from, and to measure on."""
 SUBFOLDERS = {"annotations", *SPLITS}
 
 

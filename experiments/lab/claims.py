@@ -16,9 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detection.coco_eval import share
+from experiments.compared import spread_of
 from experiments.lab import records
 from experiments.lab.records import Record
 from experiments.lab.rows import LONG, ROWS
+from experiments.report_text import known
 
 SAME = 0.01
 """AP by which two rows may differ that are to be the same; beside it stands the spread from seed to seed."""
@@ -157,11 +159,9 @@ def schedule(found: Sequence[Record]) -> Schedule | None:
 
 def spread(values: NDArray[np.float64]) -> str:
     """Mean and standard deviation as the table has them: .387 +- .004."""
-    known = values[np.isfinite(values)]
-    if not len(known):
-        return "-"
-    deviation = f" ± {share(float(known.std(ddof=1)))}" if len(known) > 1 else ""
-    return f"{share(float(known.mean()))}{deviation}"
+    found = spread_of(values)
+    deviation = f" ± {share(found['sd'])}" if math.isfinite(found["sd"]) else ""
+    return f"{share(known(found['mean']))}{deviation}"
 
 
 def as_json(verdict: Verdict) -> Mapping[str, object]:

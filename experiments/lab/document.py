@@ -27,10 +27,7 @@ def markdown(parts: Sequence[Part], *, scale: str) -> str:
         "its standard deviation from seed to seed). Rows that nobody has trained say so.",
     ]
     for part in parts:
-        text += [
-            f"## {part.name.capitalize() if part.name != 'coco' else 'COCO'}",
-            sentences.about(part.name, part.scale),
-        ]
+        text += [f"## {sentences.HEADINGS[part.name]}", sentences.about(part.name, part.scale)]
         text.append(table.markdown(part.lines))
         if said := [verdict for verdict in part.verdicts if verdict.seeds]:
             text += ["### Which of the orders hold", "\n".join(f"- {sentences.sentence(verdict)}" for verdict in said)]

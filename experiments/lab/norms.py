@@ -16,6 +16,7 @@ from detection.config import Backbone, ModelConfig, Norm, TrainConfig
 from detection.data.batch import Batch
 from detection.data.coco import CocoDataset
 from detection.data.loading import images_to_train_on, train_batches
+from detection.data.shapes import SPLITS
 from detection.detector import Detector
 from detection.errors import DivergedError
 from detection.evaluate import evaluate
@@ -37,8 +38,6 @@ PROBED, QUICK_PROBED = 32, 4
 TRUTH, QUICK_TRUTH = 64, 6
 """Images of the one batch whose statistics are taken for the true ones."""
 DEPTH_BATCH = 8
-SPLITS = ("train2017", "val2017")
-"""Of the set: to learn from, and to measure on."""
 
 FROZEN_STAGES = 2
 """The stem and the first stage: what the lab's configuration keeps as it begins."""
@@ -136,7 +135,7 @@ def train_config(
     return TrainConfig(
         data=data,
         out=data,
-        model=dataclasses.replace(model, categories=CocoDataset(data, "train2017").categories),
+        model=dataclasses.replace(model, categories=CocoDataset(data, SPLITS[0]).categories),
         backbone_weights="imagenet" if pretrained else None,
         batch_size=batch,
         max_iterations=iterations,

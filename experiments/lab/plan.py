@@ -99,7 +99,7 @@ def text(jobs: Sequence[Job], by_row: dict[str, float], *, device: str, side_by_
             lines.append(f"  {row.name:<{width}}  measured only")
             continue
         done = runs.progress(job)
-        images = (row.iterations(job.scale.iterations) - done) * row.batch
+        images = job.images - done * row.batch
         hours = images / by_row[row.name] / 3600
         total += hours
         goes_on = f" (goes on after update {done:,})" if done else ""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from detection.coco_eval import NUMBERS
 from detection.config import Masks, Norm
@@ -134,14 +135,18 @@ ADDED = Row(name="b4-lr1e-2-scratch-gn", batch=4, lr=1e-2, pretrained=False, nor
 """Groups do not care how many images are beside each other; the lab did not try them."""
 
 
+def _ours(row: Row, **changes: Any) -> Row:
+    """A row that the lab does not have."""
+    return dataclasses.replace(row, reported={}, outcome="", run_name="", **changes)
+
+
 def _longer(row: Row) -> Row:
-    name = row.name + LONG
-    return dataclasses.replace(row, name=name, equal_images=True, reported={}, outcome="", run_name="")
+    return _ours(row, name=row.name + LONG, equal_images=True)
 
 
 def _with_masks(row: Row, masks: Masks) -> Row:
     name = row.name.removesuffix(LONG) + f"-{masks}" + (LONG if row.equal_images else "")
-    return dataclasses.replace(row, name=name, masks=masks, reported={}, outcome="", run_name="")
+    return _ours(row, name=name, masks=masks)
 
 
 AT_EQUAL_ITERATIONS: tuple[Row, ...] = (DOWNLOADED, *LAB, ADDED)

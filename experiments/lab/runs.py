@@ -98,6 +98,11 @@ class Job:
             return self.downloaded
         return self.out / CHECKPOINT
 
+    @property
+    def images(self) -> int:
+        """Images that it learns from, which is what takes time; none where nothing is trained."""
+        return self.row.iterations(self.scale.iterations) * self.row.batch if self.row.trained else 0
+
     def train(self) -> list[str]:
         """Flags of `detection.train`; none where nothing is trained."""
         if not self.row.trained:

@@ -6,15 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from detection.coco_eval import NUMBERS, share
+from experiments.compared import spread_of
 from experiments.lab import records
 from experiments.lab.claims import spread
 from experiments.lab.records import Record
 from experiments.lab.rows import MASK_NAMES, Row
 from experiments.lab.runs import Scale
-from experiments.report_text import count
+from experiments.report_text import count, known
 
 CHECK = "✓"
 MARKS = ("pretrained", "FrozenBN", "BN", "GN", "batch", "accumulated", "lr", "epochs", "masks")
@@ -146,20 +145,12 @@ def _means(found: Sequence[Record], *, masks: bool) -> dict[str, dict[str, float
     some = [record for record in found if not masks or record.masks is not None or record.diverged is not None]
     if not some:
         return None
-    return {name: _mean(records.values(some, name, masks=masks)) for name in NUMBERS}
-
-
-def _mean(values: np.ndarray) -> dict[str, float | None]:
-    known = values[np.isfinite(values)]
-    return {
-        "mean": float(known.mean()) if len(known) else None,
-        "sd": float(known.std(ddof=1)) if len(known) > 1 else None,
-    }
+    spreads = {name: spread_of(records.values(some, name, masks=masks)) for name in NUMBERS}
+    return {name: {what: known(value) for what, value in found.items()} for name, found in spreads.items()}
 
 
 def _cell(found: Sequence[Record], name: str, *, masks: bool) -> str:
     values = records.values(found, name, masks=masks)
     if name == "AP":
         return spread(values)
-    known = values[np.isfinite(values)]
-    return share(float(known.mean())) if len(known) else "-"
+    return share(known(spread_of(values)["mean"]))
