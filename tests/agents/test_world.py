@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays as array_strategy
 from numpy.typing import NDArray
@@ -172,8 +172,13 @@ def test_a_planted_world_that_cannot_be_is_refused(wrong: dict[str, Any], says: 
 # ---- build
 
 
+FLAT_BESIDE_A_LARGE_ONE = np.zeros((8, 2))
+FLAT_BESIDE_A_LARGE_ONE[:2, 0] = 2.0**-23, 444267.0
+
+
 @settings(max_examples=60, deadline=None)
 @given(raw=TABLES, seed=st.integers(0, 2**32), probe=st.integers(2, 60))
+@example(raw=FLAT_BESIDE_A_LARGE_ONE, seed=0, probe=2)
 def test_any_world_is_centred_scaled_and_split(raw: NDArray[np.float64], seed: int, probe: int) -> None:
     world = build(name="any", raw=raw, seed=seed, probe=probe)
     n_objects, size = len(raw), np.abs(raw).max(axis=0)
@@ -185,7 +190,9 @@ def test_any_world_is_centred_scaled_and_split(raw: NDArray[np.float64], seed: i
     assert np.isfinite(world.features).all()
     assert np.allclose(features.mean(axis=0), 0, atol=1e-5)
     assert np.allclose(features.std(axis=0), ~constant, atol=1e-5)
-    assert np.allclose(features * world.scale + world.mean, raw, rtol=1e-5, atol=1e-5 * np.abs(raw).max())
+    # A column of rounding errors beside a far larger held-out value is flat: what it had is lost.
+    lost = 1e-5 * np.abs(raw).max() + 1e-10 * size
+    assert (np.abs(features * world.scale + world.mean - raw) <= 1e-5 * np.abs(raw) + lost).all()
     assert sorted([*world.train.tolist(), *world.held_out.tolist()]) == list(range(n_objects))
     assert len(world.held_out) == round(HELD_OUT_SHARE * n_objects)
     assert len(world.probe) == len(set(world.probe.tolist())) == min(probe, len(world.train))
