@@ -10,8 +10,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,22 @@ class Truth:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Instances:
+    """Where objects that were found in images come from, for people to look at; agents never do.
+
+    ``object_ids`` int64 [M], all different; ``image_ids`` int64 [M]; ``boxes`` float32 [M, 4], xyxy in pixels of the
+    stored image; ``thumbnails`` uint8 [M, t, t, 3], RGB, or None; ``source`` says by what they were found and
+    described: the checkpoint's hash, the preset, the set.
+    """
+
+    object_ids: NDArray[np.int64]
+    image_ids: NDArray[np.int64]
+    boxes: NDArray[np.float32]
+    source: Mapping[str, Any]
+    thumbnails: NDArray[np.uint8] | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class World:
     """Objects that agents meet.
 
@@ -52,6 +69,7 @@ class World:
     image_shape : (height, width) where the features are pixels, else None
     truth : the planted factors, else None
     embedding : float32 [M, E], centred and scaled coordinates of the objects that agents can be told, or None
+    instances : where the objects were found, if that was in images, else None
     """
 
     name: str
@@ -68,6 +86,7 @@ class World:
     image_shape: tuple[int, int] | None = None
     truth: Truth | None = None
     embedding: NDArray[np.float32] | None = None
+    instances: Instances | None = None
 
     @property
     def n_objects(self) -> int:
