@@ -12,7 +12,7 @@ from detection import masks, postprocess
 from detection.config import ModelConfig, Precision
 from detection.data.batch import Batch
 from detection.data.transforms import padded_size, resize, resized_size
-from detection.fcos import FCOS, Predictions
+from detection.fcos import FCOS, Maps, Predictions
 from detection.folding import fold as folded
 from detection.packing import pack
 from detection.postprocess import Detections
@@ -87,25 +87,46 @@ class Detector:
         batch = torch.zeros(len(images), 3, *padded_size(sizes, config.pad_to), dtype=resized[0].dtype)
         for row, image in zip(batch, resized, strict=True):
             row[:, : image.shape[1], : image.shape[2]] = image
-        return self._detect(batch, torch.tensor(sizes), torch.tensor(originals))
+        sides, stored = torch.tensor(sizes), torch.tensor(originals)
+        height, width = batch.shape[-2:]
+        return self._decided(self.predict(batch, sides), sides, stored, image_size=(height, width))
 
     def detect_batch(self, batch: Batch) -> list[Detections]:
         """What is found in the images of a batch: boxes in the pixels of the stored images."""
-        return self._detect(batch.images, batch.sizes, batch.originals)
+        height, width = batch.images.shape[-2:]
+        predictions = self.predict(batch.images, batch.sizes)
+        return self._decided(predictions, batch.sizes, batch.originals, image_size=(height, width))
+
+    @torch.inference_mode()
+    def maps_of(self, batch: Batch, *, pyramid: bool = True) -> Maps:
+        """The feature maps of a batch, on the detector's device and in its precision; see `FCOS.maps`."""
+        return self.model.maps(self._pixels(batch.images, batch.sizes), pyramid=pyramid)
+
+    @torch.inference_mode()
+    def detect_in_maps(self, batch: Batch, maps: Maps) -> list[Detections]:
+        """What `detect_batch` finds, where the maps of the batch are already there."""
+        height, width = batch.images.shape[-2:]
+        predictions = self.model.read(maps.pyramid)
+        return self._decided(predictions, batch.sizes, batch.originals, image_size=(height, width))
 
     @torch.inference_mode()
     def predict(self, images: Tensor, sizes: Tensor) -> Predictions:
         """What the network says of resized and padded ``images [B, 3, H, W]``, of ``sizes [B, 2]`` without padding."""
+        return self.model.said(self._pixels(images, sizes))
+
+    def _pixels(self, images: Tensor, sizes: Tensor) -> Tensor:
+        """Images as the network takes them, on its device, in its precision and layout."""
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
         pixels = self.model.normalised(images.to(self.device), sizes.to(self.device))
-        pixels = pixels.to(DTYPES[self.precision], memory_format=layout)
-        return self.model.said(pixels)
+        return pixels.to(DTYPES[self.precision], memory_format=layout)
 
     @torch.inference_mode()
-    def _detect(self, images: Tensor, sizes: Tensor, originals: Tensor) -> list[Detections]:
-        height, width = images.shape[-2:]
-        config, predictions = self.config, self.predict(images, sizes)
-        found = postprocess.detect(predictions, sizes=sizes.to(self.device), config=config, image_size=(height, width))
+    def _decided(
+        self, predictions: Predictions, sizes: Tensor, originals: Tensor, *, image_size: tuple[int, int]
+    ) -> list[Detections]:
+        """The detections that ``predictions`` mean, for a batch padded to ``image_size``."""
+        config = self.config
+        found = postprocess.detect(predictions, sizes=sizes.to(self.device), config=config, image_size=image_size)
         resized, stored = ([(h, w) for h, w in column.tolist()] for column in (sizes, originals))
         detections = [
             postprocess.to_original(one, size=size, original=original, config=config)
@@ -113,7 +134,7 @@ class Detector:
         ]
         if (said := predictions.masks) is None:
             return detections
-        where = locations(predictions.grid, config=config, image_size=(height, width), device=self.device)
+        where = locations(predictions.grid, config=config, image_size=image_size, device=self.device)
         with_masks = []
         for image, (one, size, original) in enumerate(zip(detections, resized, stored, strict=True)):
             assert one.places is not None

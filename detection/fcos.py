@@ -34,6 +34,15 @@ class Predictions(NamedTuple):
     """What they say of masks, where the detector does."""
 
 
+class Maps(NamedTuple):
+    """The feature maps that a network makes of B images, float [B, channels, height, width] each."""
+
+    backbone: tuple[Tensor, Tensor, Tensor]
+    """C3, C4 and C5."""
+    pyramid: tuple[Tensor, ...]
+    """P3 to P7; none of them where they were not asked for."""
+
+
 class FCOS(nn.Module):
     """Backbone, feature pyramid, head and, where there are any, masks; built from what a checkpoint carries."""
 
@@ -73,11 +82,19 @@ class FCOS(nn.Module):
 
     def said(self, pixels: Tensor) -> Predictions:
         """What the locations say of `normalised` images [B, 3, H, W]."""
-        features = self.fpn(self.backbone(pixels))
-        predictions, box_features = self.head(features)
+        return self.read(self.maps(pixels).pyramid)
+
+    def maps(self, pixels: Tensor, *, pyramid: bool = True) -> Maps:
+        """The feature maps of `normalised` images [B, 3, H, W]; without ``pyramid`` only those of the backbone."""
+        features = self.backbone(pixels)
+        return Maps(features, self.fpn(features) if pyramid else ())
+
+    def read(self, pyramid: tuple[Tensor, ...]) -> Predictions:
+        """What the locations say where the maps P3 to P7 are ``pyramid``."""
+        predictions, box_features = self.head(pyramid)
         if self.masks is None:
             return predictions
-        return predictions._replace(masks=self.masks(features, box_features))
+        return predictions._replace(masks=self.masks(pyramid, box_features))
 
     def normalised(self, images: Tensor, sizes: Tensor) -> Tensor:
         """Images as the backbone takes them: float32, in its order of channels, zero in the padding."""
