@@ -11,11 +11,14 @@ from typing import Any
 
 from agents.society import Society
 from experiments.report_coverage import coverage_section
+from experiments.report_landlords import landlords_section
 from experiments.report_library import looks_section, map_section, number_section, words_section
+from experiments.report_objects import symbols
 from experiments.report_page import page
 from experiments.report_society import deaths_section, doing_section, feelings_section, settings_section
 from experiments.report_talk import talk_section
 from experiments.report_text import DASH, Row, count, esc, headline, key_figures, known, last, lede, number
+from experiments.report_upbringing import upbringing_section
 from knowledge_graph.library import Library
 
 
@@ -40,6 +43,9 @@ def render(
     sections = [
         map_section(society, library),
         looks_section(society, library),
+        landlords_section(society, library),
+        # Without categories a reader could not tell what agents speak about.
+        *([] if society.world.labels is None else [upbringing_section(society, library)]),
         number_section(library, metrics),
         coverage_section(metrics, summary),
         talk_section(society, metrics, summary),
@@ -49,6 +55,7 @@ def render(
         words_section(society, library),
         settings_section(society),
     ]
+    drawn = symbols(society.world, "".join(section.html for section in sections))
     title = f"{society.world.name}: {count(len(library), 'concept')} of {count(len(society.population), 'agent')}"
     keys = "".join(
         f"<div><dt>{what}</dt><dd>{value}</dd><dd>{beside}</dd></div>"
@@ -65,6 +72,6 @@ def render(
         heading=headline(summary, society.config, society.world.name),
         lede=lede(summary, best_view),
         sections=sections,
-        header=f'<dl class="keys">{keys}</dl>\n',
+        header=f'<dl class="keys">{keys}</dl>\n{drawn}',
         footer=f"{lived}{took}{pace}. The same seed gives the same society.",
     )

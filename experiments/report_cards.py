@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from agents.world import World
+from experiments.report_categories import category_bars, exemplars, separations
+from experiments.report_objects import label_name, of_images
 from experiments.report_text import esc, number
 from knowledge_graph.concept import Concept
 from knowledge_graph.library import Library
@@ -26,13 +30,14 @@ WHITE, INK = (0xFF, 0xFF, 0xFF), (0x23, 0x26, 0x2F)
 def cards(library: Library, world: World) -> str:
     """A card (HTML) for each of the best supported concepts."""
     chosen = library.concepts()[:N_CARDS]
+    if of_images(world):
+        return _object_cards(chosen, library, world)
     standing = label_standing(library, world)
     at = {name: k for k, name in enumerate(library.ids)}
     shown = []
     for concept in chosen:
         parts = [
-            f"<h3>{esc(library.spell(concept.word))} <small>{esc(concept.id)}</small></h3>",
-            f"<p>support {number(concept.support)}, {concept.members:,} members</p>",
+            _heading(concept, library),
             tiles(concept, world) if world.image_shape else feature_bars(concept, world),
         ]
         if standing is not None:
@@ -41,6 +46,23 @@ def cards(library: Library, world: World) -> str:
             parts.append((label_columns if small else label_bars)(column, world))
         shown.append(f'<article class="card">{"".join(parts)}</article>')
     return f'<div class="cards">{"".join(shown)}</div>'
+
+
+def _object_cards(chosen: Sequence[Concept], library: Library, world: World) -> str:
+    found = separations(library, world)
+    at = {name: k for k, name in enumerate(library.ids)}
+    shown = []
+    for concept in chosen:
+        bars = "" if found is None else category_bars(found, at[concept.id], world)
+        shown.append(f'<article class="card">{_heading(concept, library)}{bars}{exemplars(concept, world)}</article>')
+    return f'<div class="cards">{"".join(shown)}</div>'
+
+
+def _heading(concept: Concept, library: Library) -> str:
+    return (
+        f"<h3>{esc(library.spell(concept.word))} <small>{esc(concept.id)}</small></h3>"
+        f"<p>support {number(concept.support)}, {concept.members:,} members</p>"
+    )
 
 
 def label_standing(library: Library, world: World) -> NDArray[np.float64] | None:
@@ -87,7 +109,7 @@ def label_bars(standing: NDArray[np.float64], world: World) -> str:
     there = np.flatnonzero(np.isfinite(standing))
     order = there[np.argsort(-standing[there], kind="stable")].tolist()
     ends = order if len(order) <= 2 * N_ENDS else order[:N_ENDS] + order[-N_ENDS:]
-    return _bars([(_label(world, i), float(standing[i])) for i in ends], "labels that stand highest and lowest")
+    return _bars([(label_name(world, i), float(standing[i])) for i in ends], "labels that stand highest and lowest")
 
 
 def label_columns(standing: NDArray[np.float64], world: World) -> str:
@@ -102,9 +124,9 @@ def label_columns(standing: NDArray[np.float64], world: World) -> str:
             y = half - height if value >= 0 else half
             marks.append(
                 f'<rect class="{"high" if value >= 0 else "low"}" x="{x + 4}" y="{y + 2:.1f}" width="{step - 8}" '
-                f'height="{height:.1f}"><title>{esc(_label(world, i))}: {number(value)}</title></rect>'
+                f'height="{height:.1f}"><title>{esc(label_name(world, i))}: {number(value)}</title></rect>'
             )
-        marks.append(f'<text x="{x + step / 2}" y="{2 * half + 17}">{esc(_label(world, i))}</text>')
+        marks.append(f'<text x="{x + step / 2}" y="{2 * half + 17}">{esc(label_name(world, i))}</text>')
     width, height = step * len(standing), 2 * half + 22
     return (
         f'<svg class="columns" viewBox="0 0 {width} {height}" style="max-width:{min(300, 30 * len(standing))}px" '
@@ -136,7 +158,3 @@ def _bars(rows: list[tuple[str, float]], heading: str = "") -> str:
             f"<dd>{number(value)}</dd>"
         )
     return f'<dl class="bars">{"".join(shown)}</dl>'
-
-
-def _label(world: World, index: int) -> str:
-    return world.label_names[index] if index < len(world.label_names) else str(index)

@@ -6,8 +6,11 @@ import dataclasses
 from collections.abc import Sequence
 
 from agents.society import Society
+from agents.world import World
 from experiments import report_figures as draw
 from experiments.report_cards import N_CARDS, cards
+from experiments.report_categories import ENOUGH
+from experiments.report_objects import of_images
 from experiments.report_page import MAP_BUTTONS, Plot, Section
 from experiments.report_text import Row, count, esc, number
 from knowledge_graph.draw import caption, concept_graph
@@ -54,6 +57,14 @@ def looks_section(society: Society, library: Library) -> Section:
         return Section(id="looks", short="Concepts", heading=heading, text="There are none to be looked at yet.")
     shown = min(N_CARDS, len(library))
     text = f"The {shown} best supported concepts." if shown > 1 else "The only concept."
+    if of_images(world):
+        return Section(
+            id="looks",
+            short="Concepts",
+            heading=heading,
+            text=text + objects_told(world),
+            parts=[cards(library, world)],
+        )
     if world.image_shape:
         text += (
             " On the left what a concept weighs: orange pixels raise it, blue ones lower it. Beside it the average of "
@@ -69,6 +80,19 @@ def looks_section(society: Society, library: Library) -> Section:
             "there was found without."
         )
     return Section(id="looks", short="Concepts", heading=heading, text=text, parts=[cards(library, world)])
+
+
+def objects_told(world: World) -> str:
+    """How to read the cards of concepts where the objects were found in images."""
+    text = ""
+    if world.labels is not None:
+        text += (
+            " The bars are the categories that each separates best, with their number of objects: the figure is how "
+            "likely an object of the category stands higher on the concept than one of another (0.50 would be chance; "
+            f"only categories of {ENOUGH} objects or more that differ from it by more than chance are named). No agent "
+            "has ever seen a category; what is sorted there was found without."
+        )
+    return text + " Below, the probe objects that stand highest and lowest."
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

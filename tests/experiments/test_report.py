@@ -22,7 +22,20 @@ from experiments.report_text import esc, number, percent
 from knowledge_graph.pictures import png
 from tests.browser import needs_browser, opened
 
-SECTIONS = ["map", "looks", "number", "coverage", "talk", "feelings", "deaths", "doing", "words", "settings"]
+SECTIONS = [
+    "map",
+    "looks",
+    "landlords",
+    "number",
+    "coverage",
+    "talk",
+    "feelings",
+    "deaths",
+    "doing",
+    "words",
+    "settings",
+]
+LABELLED = [*SECTIONS[:3], "upbringing", *SECTIONS[3:]]
 HOSTILE = (
     "<img src=x onerror=alert(1)>",
     "</script><script>alert(2)</script>",
@@ -134,7 +147,7 @@ def figures(page: Page) -> dict[str, dict]:
 def test_the_page_has_every_section_and_draws_every_plot_into_its_place(digits_page):
     page = Page(digits_page)
     assert page.open == []
-    assert page.ids("section") == SECTIONS
+    assert page.ids("section") == LABELLED
     places = [name for name in page.ids("div") if name.startswith("plot-")]
     assert places == list(figures(page))
     assert {f"plot-{name}" for name in (
@@ -436,7 +449,7 @@ def test_a_summary_and_metrics_of_nothing_known_still_render(digits_run):
     rows = [dict.fromkeys(row) | {"step": row["step"]} for row in digits_run["metrics"]]
     page = Page(render(**digits_run | {"metrics": rows, "summary": summary}))
     assert page.open == []
-    assert page.ids("section") == SECTIONS
+    assert page.ids("section") == LABELLED
     assert not re.search(r"\b(nan|None)\b", page.words)
 
 
