@@ -33,8 +33,10 @@ from detection.data.loading import refuse_bare
 from detection.data.workers import read_ahead
 from detection.detector import Detector
 from detection.errors import InputError
+from detection.evaluate import differences
 from detection.fcos import FCOS
 from detection.objects import MapKind, Place, Views, annotated, batches_of, described, detected, normalised, thumbnails
+from detection.postprocess import Detections
 from detection.training.distributed import chosen_device
 from detection.training.learner import begin
 
@@ -104,6 +106,8 @@ class EmbedConfig:
         if (self.checkpoint is None) == (self.preset is None):
             both = "both given" if self.checkpoint else "both missing"
             raise InputError(f"checkpoint and preset are {both}; give one of them")
+        if self.out.suffix != ".npz":
+            raise InputError(f"out is {self.out}; give a name that ends in .npz")
         if not self.split:
             raise InputError("split is empty; give one or more")
         for name, least in (("batch_size", 1), ("workers", 0), ("thumbnails", 0)):
@@ -126,48 +130,6 @@ class EmbedConfig:
         return {"features": self.features, "embedding": self.embedding}
 
 
-def rows(
-    batch: Batch, places: Sequence[Place], *, detector: Detector, config: EmbedConfig, labels_here: NDArray[np.int64]
-) -> Iterator[dict[str, NDArray[Any]]]:
-    """What the file will have of each image of a batch.
-
-    Raises
-    ------
-    InputError
-        If what the network makes of an image is no number.
-    """
-    maps = detector.maps_of(batch, pyramid=config.boxes == "detected" or "fpn" in config.maps.values())
-    found = detector.detect_in_maps(batch, maps) if config.boxes == "detected" else [None] * len(places)
-    image_size = (int(batch.images.shape[-2]), int(batch.images.shape[-1]))
-    for at, (place, detections) in enumerate(zip(places, found, strict=True)):
-        enough: dict[str, Any] = {"min_side": config.min_side, "with_masks": config.pool == "mask"}
-        if detections is None:
-            objects = annotated(place, **enough)
-        else:
-            objects = detected(place, detections, labels_here=labels_here, min_score=config.min_score, **enough)
-        size, original = ((int(h), int(w)) for h, w in (batch.sizes[at], batch.originals[at]))
-        arrays: dict[str, NDArray[Any]] = {}
-        for name, kind in config.maps.items():
-            ranges = detector.config.size_ranges
-            where = {"size": size, "original": original, "image_size": image_size}
-            vectors = described(maps, at, objects, kind=kind, size_ranges=ranges, **where)
-            if not torch.isfinite(vectors).all():
-                raise InputError(
-                    f"the network makes features of image {place.id} that are no numbers; give a checkpoint with "
-                    "sound weights, or --precision fp32"
-                )
-            arrays[name] = (normalised(vectors) if config.normalise else vectors).numpy()
-        arrays |= {"labels": objects.labels.numpy(), "image_ids": np.full(len(objects.boxes), place.id, np.int64)}
-        if objects.ids is not None:
-            arrays["object_ids"] = objects.ids.numpy()
-        arrays["boxes"] = objects.boxes.numpy()
-        if objects.scores is not None:
-            arrays["scores"] = objects.scores.numpy()
-        if config.thumbnails:
-            arrays["thumbnails"] = thumbnails(place, objects, side=config.thumbnails)
-        yield arrays
-
-
 def main(args: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     config = command_line.parse(EmbedConfig, args, prog=PROG, description=DESCRIPTION)
@@ -176,10 +138,10 @@ def main(args: Sequence[str] | None = None) -> int:
     device = chosen_device(config.device)
     datasets = opened(config)
     model, origin = network(config, datasets[0])
-    categories = datasets[0].categories
-    labels_here = np.arange(len(categories))
     if config.boxes == "detected":
-        labels_here = coco_eval.label_map(model.config.categories, categories)
+        coco_eval.label_map(model.config.categories, datasets[0].categories)
+        for line in differences(model.config.categories, datasets[0].categories):
+            print(f"{PROG}: {line}", file=sys.stderr)
         if config.pool == "mask" and model.config.masks == "none":
             raise InputError("pool is mask, but the detector finds no masks; give one that does, or pool box")
     elif config.pool == "mask":
@@ -188,43 +150,100 @@ def main(args: Sequence[str] | None = None) -> int:
     places = to_look_at(datasets, config)
     source = {"format": FORMAT, "version": VERSION, **origin, **provenance(config, datasets, model.config)}
     directory = parts.directory_of(config.out)
-    work = {**source, "thumbnails": config.thumbnails, "network": to_json(model.config)}
+    work = {**source, "thumbnails": config.thumbnails, "images_per_part": PART, "network": to_json(model.config)}
     done = parts.begin(directory, work, resume=config.resume)
     shares = [places[at : at + PART] for at in range(0, len(places), PART)]
     left = [number for number in range(len(shares)) if number not in done]
 
     detector = Detector(model, device=device, precision=config.precision, masks=config.pool == "mask")
-    batches = [batches_of(shares[number], model=model.config, batch_size=config.batch_size) for number in left]
-    views = Views([places for of_part in batches for places in of_part], model.config)
-    stream = read_ahead(views, range(len(views.batches)), workers=config.workers, pin_memory=False)
-    looked = sum(len(shares[number]) for number in left)
     start = time.perf_counter()
-    # No bar where nobody looks (disable None: only on a terminal).
-    with tqdm(total=looked, desc="images", unit="image", leave=False, disable=None) as bar:
-        for number, of_part in zip(left, batches, strict=True):
-            of_place: dict[Place, dict[str, NDArray[Any]]] = {}
-            for together in of_part:
-                found = rows(next(stream), together, detector=detector, config=config, labels_here=labels_here)
-                of_place |= zip(together, found, strict=True)
-                bar.update(len(together))
-            parts.write(directory, number, joined([of_place[place] for place in shares[number]]))
+    try:
+        for number, arrays in zip(left, described_parts([shares[n] for n in left], detector, config), strict=True):
+            parts.write(directory, number, arrays)
+    except InputError:
+        if not parts.finished(directory):
+            parts.remove(directory)
+        raise
     seconds = time.perf_counter() - start
-
     arrays = joined([parts.read(directory, number) for number in range(len(shares))])
     if not len(arrays["labels"]):
         parts.remove(directory)
         raise InputError(
-            f"the detector finds no object in {config.data} that scores {config.min_score} and has sides of "
+            f"the detector finds no object in {config.data} with a score of {config.min_score} and sides of "
             f"{config.min_side} pixels; give a lower min_score or min_side"
         )
     arrays.setdefault("object_ids", np.arange(len(arrays["labels"])))
-    arrays["category_names"] = np.array([category.name for category in categories])
+    arrays["category_names"] = np.array([category.name for category in datasets[0].categories])
     arrays["source"] = np.array(json.dumps(source, allow_nan=False))
     files.write_arrays(config.out, arrays)
     parts.remove(directory)
+    looked = sum(len(shares[number]) for number in left)
     each = f", {seconds / looked:.3f} s per image ({device}, {config.precision})" if looked else ""
     print(f"{told(arrays)}{each}")
     return 0
+
+
+def described_parts(
+    shares: Sequence[Sequence[Place]], detector: Detector, config: EmbedConfig
+) -> Iterator[dict[str, NDArray[Any]]]:
+    """What the file will have of each of ``shares``, which are not empty.
+
+    Raises
+    ------
+    InputError
+        If an image cannot be read, or what the network makes of one is no number.
+    """
+    model = detector.config
+    batches = [batches_of(share, model=model, batch_size=config.batch_size) for share in shares]
+    views = Views([places for of_share in batches for places in of_share], model)
+    stream = read_ahead(views, range(len(views.batches)), workers=config.workers, pin_memory=False)
+    # No bar where nobody looks (disable None: only on a terminal).
+    with tqdm(total=sum(map(len, shares)), desc="images", unit="image", leave=False, disable=None) as bar:
+        for share, of_share in zip(shares, batches, strict=True):
+            found: dict[Place, dict[str, NDArray[Any]]] = {}
+            for places in of_share:
+                found |= zip(places, rows(next(stream), places, detector, config), strict=True)
+                bar.update(len(places))
+            yield joined([found[place] for place in share])
+
+
+def rows(
+    batch: Batch, places: Sequence[Place], detector: Detector, config: EmbedConfig
+) -> Iterator[dict[str, NDArray[Any]]]:
+    """What the file will have of each image of a batch; raises as `described_parts` does."""
+    maps = detector.maps_of(batch, pyramid=config.boxes == "detected" or "fpn" in config.maps.values())
+    found: Sequence[Detections | None] = [None] * len(places)
+    if config.boxes == "detected":
+        found = detector.detect_in_maps(batch, maps)
+    image_size = (int(batch.images.shape[-2]), int(batch.images.shape[-1]))
+    for at, (place, detections) in enumerate(zip(places, found, strict=True)):
+        enough: dict[str, Any] = {"min_side": config.min_side, "with_masks": config.pool == "mask"}
+        if detections is None:
+            objects = annotated(place, **enough)
+        else:
+            known = coco_eval.label_map(detector.config.categories, place.dataset.categories)
+            objects = detected(place, detections, labels_here=known, min_score=config.min_score, **enough)
+        (height, width), (h, w) = batch.sizes[at].tolist(), batch.originals[at].tolist()
+        where: dict[str, Any] = {"size": (height, width), "original": (h, w), "image_size": image_size}
+        arrays: dict[str, NDArray[Any]] = {}
+        for name, kind in config.maps.items():
+            vectors = described(maps, at, objects, kind=kind, size_ranges=detector.config.size_ranges, **where)
+            if not torch.isfinite(vectors).all():
+                raise InputError(
+                    f"the network makes features of image {place.id} that are no numbers; give a checkpoint with "
+                    "sound weights, or --precision fp32"
+                )
+            arrays[name] = (normalised(vectors) if config.normalise else vectors).numpy()
+        arrays["labels"] = objects.labels.numpy()
+        arrays["image_ids"] = np.full(len(objects.labels), place.id, dtype=np.int64)
+        if objects.ids is not None:
+            arrays["object_ids"] = objects.ids.numpy()
+        arrays["boxes"] = objects.boxes.numpy()
+        if objects.scores is not None:
+            arrays["scores"] = objects.scores.numpy()
+        if config.thumbnails:
+            arrays["thumbnails"] = thumbnails(place, objects, side=config.thumbnails)
+        yield arrays
 
 
 def opened(config: EmbedConfig) -> list[CocoDataset]:
@@ -236,6 +255,8 @@ def opened(config: EmbedConfig) -> list[CocoDataset]:
         If one cannot be read, or they cannot be put together: other categories, or an id in two of them.
     """
     datasets = [CocoDataset(config.data, split) for split in config.split]
+    if len(datasets) == 1:
+        return datasets
     images: dict[int, str] = {}
     annotations: dict[int, str] = {}
     for dataset in datasets:
@@ -270,17 +291,18 @@ def network(config: EmbedConfig, dataset: CocoDataset) -> tuple[FCOS, dict[str, 
     if config.checkpoint is not None:
         loaded = checkpoints.load(config.checkpoint)
         loaded = dataclasses.replace(loaded, config=dataclasses.replace(loaded.config, **sides))
-        trained = (loaded.training or {}).get("config") or {}
+        trained = (loaded.training or {}).get("config")
         origin = {
             "checkpoint": checkpoints.fingerprint(config.checkpoint),
-            "preset": trained.get("preset") or None,
+            "preset": trained.get("preset") or None if isinstance(trained, Mapping) else None,
             "made_by": loaded.source,
         }
         return checkpoints.build(loaded, ema=config.weights == "ema"), origin
     assert config.preset is not None
     training = presets.preset(config.preset, data=config.data, out=config.out)
-    model = dataclasses.replace(training.model, categories=dataset.categories, **sides)
+    model = dataclasses.replace(training.model, categories=dataset.categories)
     fresh = begin(dataclasses.replace(training, model=model), say=lambda text: None)
+    fresh.config = dataclasses.replace(model, **sides)
     return fresh, {"checkpoint": None, "preset": config.preset, "made_by": None}
 
 

@@ -164,7 +164,7 @@ def main(args: Sequence[str] | None = None) -> int:
     checkpoint = checkpoints.load(config.checkpoint)
     dataset = CocoDataset(config.data, config.split)
     coco_eval.label_map(checkpoint.config.categories, dataset.categories)
-    for line in _differences(checkpoint.config.categories, dataset.categories):
+    for line in differences(checkpoint.config.categories, dataset.categories):
         print(f"{PROG}: {line}", file=sys.stderr)
     truths = ground_truths(dataset, checkpoint.config, masks=config.masks)
     model = checkpoints.build(checkpoint, ema=config.weights == "ema")
@@ -261,7 +261,7 @@ def _result(
     }
 
 
-def _differences(model: Sequence[Category], data: Sequence[Category]) -> list[str]:
+def differences(model: Sequence[Category], data: Sequence[Category]) -> list[str]:
     """What should be known of categories that are not the same in the detector and in the data."""
     lines = []
     names = {category.id: category.name for category in model}

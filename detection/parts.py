@@ -47,11 +47,16 @@ def begin(directory: Path, work: Mapping[str, Any], *, resume: bool) -> set[int]
     path = directory / WORK
     if resume and path.exists():
         _refuse_other(path, plain)
-        found = (PART.fullmatch(there.name) for there in directory.iterdir())
-        return {int(part[1]) for part in found if part}
+        return finished(directory)
     _clear(directory)
     files.write_json(path, plain)
     return set()
+
+
+def finished(directory: Path) -> set[int]:
+    """The numbers of the parts that are there."""
+    found = (PART.fullmatch(path.name) for path in directory.iterdir())
+    return {int(part[1]) for part in found if part}
 
 
 def write(directory: Path, number: int, arrays: Mapping[str, NDArray[Any]]) -> None:
