@@ -100,6 +100,6 @@ def exemplars(concept: Concept, world: World) -> str:
     for end, numbers in (("Highest", concept.strongest), ("Lowest", concept.weakest)):
         if numbers:
             names = counted(categories_of(world, numbers), len(numbers)) if pictured(world) else ""
-            said = f"{end}: {esc(names)}" if names else end
+            said = f"{end}: {esc(names)}" if names else f"{end} objects"
             shown.append(f'<p class="end">{said}</p>{row_of_pictures(world, numbers)}')
     return "".join(shown)

@@ -26,7 +26,7 @@ def landlords_section(society: Society, library: Library) -> Section:
     text = (
         "A raw dimension is likeness to one object: one landlord. An abstract one is what many have in common, and "
         "comes most from those that stand farthest out on it. A concept that objects of one kind raise may be lowered "
-        "by another kind, so that it tells the two apart. "
+        "by another kind, so that it tells the two apart; a dimension is a form of it from |r| = 0.5 on, signs aside. "
     )
     shares = [share for value in raw_shares(library) if (share := known(value)) is not None]
     if len(shares) > 1:
@@ -89,11 +89,11 @@ def nearest(world: World, origin: Origin) -> str:
     goes = "goes best with it" if len(origin.landlords) > 1 else "goes with it"
     text = f"{among}ikeness to {esc(named(world, best.number))} {goes} (r = {number(best.r)})"
     middle = [
-        f"{what} by {number(r)}"
-        for what, r in (("an abstract dimension", origin.r_abstract), ("a likeness as agents sense it", origin.r_raw))
+        f"half of the {what} by {number(r)} or more"
+        for what, r in (("abstract dimensions", origin.r_abstract), ("likenesses as agents sense them", origin.r_raw))
         if known(r) is not None
     ]
-    return f"{text}; in the middle, signs aside, {' and '.join(middle)}."
+    return f"{text}, {' and '.join(middle)}."
 
 
 def _hold(n: int) -> str:

@@ -10,7 +10,7 @@ from agents.world import World
 from experiments import report_figures as draw
 from experiments.report_cards import N_CARDS, cards
 from experiments.report_categories import ENOUGH
-from experiments.report_objects import of_images
+from experiments.report_objects import of_images, pictured
 from experiments.report_page import MAP_BUTTONS, Plot, Section
 from experiments.report_text import Row, count, esc, number
 from knowledge_graph.draw import caption, concept_graph
@@ -92,7 +92,10 @@ def objects_told(world: World) -> str:
             f"only categories of {ENOUGH} objects or more that differ from it by more than chance are named). No agent "
             "has ever seen a category; what is sorted there was found without."
         )
-    return text + " Below, the probe objects that stand highest and lowest."
+    told = "" if pictured(world) else ", by number and image"
+    if told and world.instances is not None:
+        told += ", with width and height in pixels"
+    return f"{text} Below, the probe objects that stand highest and lowest{told}."
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -71,9 +71,10 @@ def pictured(world: World) -> bool:
 def picture(world: World, number: int) -> str:
     """An object to look at (HTML): its picture, or what and where it is in words where there is none."""
     name, where = category(world, number), found(world, number)
-    if not pictured(world):
-        return f'<span class="thing">{esc(name)} <small>{esc(where)}</small></span>'
     told = esc(f"{name}: {where}" if name else where)
+    if not pictured(world):
+        short = esc(where.removeprefix("object "))
+        return f'<span class="thing" title="{told}"><span>{esc(name) or "object"}</span><small>{short}</small></span>'
     use = f'<use href="#object-{number}"/>'
     return f'<svg class="picture" role="img" aria-label="{told}"><title>{told}</title>{use}</svg>'
 

@@ -23,18 +23,8 @@ from knowledge_graph.pictures import png
 from tests.browser import needs_browser, opened
 
 SECTIONS = [
-    "map",
-    "looks",
-    "landlords",
-    "number",
-    "coverage",
-    "talk",
-    "feelings",
-    "deaths",
-    "doing",
-    "words",
-    "settings",
-]
+    "map", "looks", "landlords", "number", "coverage", "talk", "feelings", "deaths", "doing", "words", "settings",
+]  # fmt: skip
 LABELLED = [*SECTIONS[:3], "upbringing", *SECTIONS[3:]]
 HOSTILE = (
     "<img src=x onerror=alert(1)>",
