@@ -315,13 +315,18 @@ def conversations(
         hearer += hearer >= speaker
     else:
         speaker, hearer = rng.permuted(edges[rng.integers(len(edges), size=games)], axis=1).T
-    rows = np.concatenate([speaker, hearer])
+    scene = scenes(objects, games, candidates, rng)
+    topic = rng.integers(candidates, size=games)
+    meeting = Meeting(speaker=speaker, hearer=hearer, scene=scene, topic=topic)
+    return of_doubles(population, world, config, meeting, rng)
+
+
+def of_doubles(
+    population: Population, world: World, config: SocietyConfig, meeting: Meeting, rng: np.random.Generator
+) -> Talk:
+    """What comes of a meeting (in which an agent may be any number of times) when doubles of the agents talk."""
+    rows, games = meeting.participants, len(meeting)
     doubles = Population(**{name: column[rows] for name, column in population.columns().items()})
-    meeting = Meeting(
-        speaker=np.arange(games),
-        hearer=games + np.arange(games),
-        scene=scenes(objects, games, candidates, rng),
-        topic=rng.integers(candidates, size=games),
-    )
+    between = dataclasses.replace(meeting, speaker=np.arange(games), hearer=games + np.arange(games))
     n_words = int(population.words.max(initial=NOTHING)) + 1
-    return talk(doubles, world, meeting, config, n_words, rng)
+    return talk(doubles, world, between, config, n_words, rng)

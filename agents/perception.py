@@ -18,16 +18,17 @@ def perceive(
 ) -> None:
     """Each of ``rows [n]`` remembers its ``objects [n, C]`` in a reservoir (Vitter 1985, algorithm R).
 
-    Whatever has been seen is then equally likely to be remembered. A row must not occur twice.
+    Whatever has been seen is then equally likely to be remembered. A row must not occur twice. Objects of -1 are not
+    looked at.
     """
     capacity = population.seen.shape[1]
     luck = rng.random(objects.shape)
     for place in range(objects.shape[1]):
-        count = population.n_seen[rows]
+        count, looks = population.n_seen[rows], objects[:, place] != NOTHING
         slot = np.where(count < capacity, count, (luck[:, place] * (count + 1)).astype(np.int32))
-        kept = slot < capacity
+        kept = looks & (slot < capacity)
         population.seen[rows[kept], slot[kept]] = objects[kept, place]
-        population.n_seen[rows] = count + 1
+        population.n_seen[rows] = count + looks
 
 
 def sense(features: NDArray[np.float32], objects: NDArray[np.int32], sensor: NDArray[np.int32]) -> NDArray[np.float32]:

@@ -177,12 +177,16 @@ def found(world: World, config: SocietyConfig, rng: np.random.Generator) -> Popu
         understood=np.zeros((n, slots), dtype=np.float32),
     )
     grow_up(population, np.arange(n), world, config, rng)
-    # The first exemplar is the agent itself; the others are childhood acquaintances, while those last.
-    known = min(config.childhood, config.memory)
+    first_exemplars(population, world, config)
+    return population
+
+
+def first_exemplars(population: Population, world: World, config: SocietyConfig) -> None:
+    """The raw dimensions of the first generation: likeness to oneself, then to childhood acquaintances."""
+    n, known = len(population), min(config.childhood, config.memory)
     for slot in range(min(config.exemplars, 1 + known)):
         objects = population.body if slot == 0 else population.seen[:, slot - 1]
         take_exemplar(population, np.arange(n), np.full(n, slot), objects, world, step=0)
-    return population
 
 
 def grow_up(

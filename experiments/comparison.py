@@ -24,7 +24,8 @@ has lived, which of the figures answer the question, and hand that to `main`:
 A measure is a function of a module, because other processes import it. A condition changes any field of
 `experiments.run_society.RunConfig`: the society's, or the world's (``probe``, ``planted_...``). Figures of the way
 there, not of the end alone, are taken by a subclass of `Society` that notes what it needs (as
-`experiments.lifetimes.Followed`), given as ``society``. `experiments.society_figures` has the usual figures.
+`experiments.lifetimes.Followed`), given as ``society``; where that can be made in several ways (as
+`agents.upbringing.Raised`), a condition says in which. `experiments.society_figures` has the usual figures.
 
 Writes to DIR: results.json, comparison.html, and pieces.jsonl, a line for each life that has been lived. With
 ``--resume`` these are not lived again, so that an interrupted comparison goes on to the same result, and a finished
@@ -73,11 +74,13 @@ class Condition:
     ----------
     name : as it can follow "under": "no selection"
     changes : fields of `RunConfig` that differ from the usual ones
+    given : what the comparison's class of societies is given beside world, config and seed
     at : where it stands on the axis of the curve, if the comparison has one
     """
 
     name: str
     changes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    given: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     at: float | None = None
 
 
@@ -129,6 +132,11 @@ class Comparison:
             raise ValueError(f"a comparison needs two conditions or more with names of their own, not {names}")
         if strange := set(self.answers) - set(self.figures):
             raise ValueError(f"{min(strange)} is to answer the question, but is none of the figures")
+
+    @property
+    def societies(self) -> dict[str, Callable[..., Society]]:
+        """What makes the societies of each condition, out of world, config and seed."""
+        return {some.name: functools.partial(self.society, **some.given) for some in self.conditions}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -222,7 +230,7 @@ def check_lives(comparison: Comparison, lives: Mapping[str, RunConfig]) -> None:
     """
     for name, config in lives.items():
         try:
-            comparison.society(comparison.world(config), society_config(config), seed=config.seed)
+            comparison.societies[name](comparison.world(config), society_config(config), seed=config.seed)
         except InputError as error:
             if name == next(iter(lives)):  # nothing that this condition changes is wrong
                 raise
@@ -261,7 +269,7 @@ def work_of(comparison: Comparison, lives: Mapping[str, RunConfig]) -> dict[str,
     if (file := Path(usual["world"])).is_file():
         work["its file"] = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
     work |= {name: value for name, value in usual.items() if name != "seed"}
-    work |= {f"under {some.name}": dict(some.changes) for some in comparison.conditions}
+    work |= {f"under {some.name}": {**some.changes, **some.given} for some in comparison.conditions}
     return work
 
 
@@ -276,7 +284,7 @@ def compare(
     """Live every condition with every seed, side by side, and gather the figures."""
     measures = {
         name: functools.partial(
-            life, config=config, measure=comparison.measure, society=comparison.society, world=comparison.world
+            life, config=config, measure=comparison.measure, society=comparison.societies[name], world=comparison.world
         )
         for name, config in lives.items()
     }
@@ -298,7 +306,7 @@ def life(
     *,
     config: RunConfig,
     measure: Look,
-    society: type[Society] = Society,
+    society: Callable[..., Society] = Society,
     world: Callable[[RunConfig], World] = make_world,
 ) -> Figures:
     """One society, from its founders to its end, and its figures; nan for those that are not finite."""
@@ -311,7 +319,7 @@ def life(
 def lived(
     config: RunConfig,
     *,
-    society: type[Society] = Society,
+    society: Callable[..., Society] = Society,
     world: Callable[[RunConfig], World] = make_world,
 ) -> Lived:
     """A society that has lived from its founders to its end."""
@@ -335,7 +343,8 @@ def write(comparison: Comparison, found: Compared, lives: Mapping[str, RunConfig
     said, each = concluded(comparison, found), compared.sentences(found)
     results = compared.as_json(found) | {"answer": [*said, *each], "of": work_of(comparison, lives)}
     out_file.write(out / RESULTS, results)
-    atomic_write(out / PAGE, comparison_page.render(found, said or each, lives).encode())
+    given = {some.name: some.given for some in comparison.conditions}
+    atomic_write(out / PAGE, comparison_page.render(found, said or each, lives, given=given).encode())
 
 
 def _name(function: Callable[..., Any]) -> str:

@@ -7,6 +7,7 @@ an interval that keeps clear of the baseline's line is a difference that the see
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -34,7 +35,12 @@ COLOURS = {1: ORANGE, -1: BLUE, 0: GREY}
 
 
 def render(
-    compared: Compared, answer: Sequence[str], lives: Mapping[str, RunConfig], *, first: Sequence[Section] = ()
+    compared: Compared,
+    answer: Sequence[str],
+    lives: Mapping[str, RunConfig],
+    *,
+    given: Mapping[str, Mapping[str, Any]] | None = None,
+    first: Sequence[Section] = (),
 ) -> str:
     """The page as HTML.
 
@@ -43,9 +49,15 @@ def render(
     compared : what was found
     answer : the sentences that answer the question
     lives : how each condition was lived
+    given : by condition what its society was given beside that
     first : sections of the experiment's own, to stand before the others
     """
-    sections = [*first, answer_section(compared), table_section(compared), conditions_section(compared, lives)]
+    sections = [
+        *first,
+        answer_section(compared),
+        table_section(compared),
+        conditions_section(compared, lives, given or {}),
+    ]
     if compared.at:
         sections.insert(len(first) + 1, curve_section(compared))
     config = lives[compared.baseline]
@@ -199,15 +211,19 @@ def _cell(compared: Compared, condition: str, figure: str) -> str:
     return f"{value}<br><small>{esc(beside)}</small>"
 
 
-def conditions_section(compared: Compared, lives: Mapping[str, RunConfig]) -> Section:
+def conditions_section(
+    compared: Compared, lives: Mapping[str, RunConfig], given: Mapping[str, Mapping[str, Any]]
+) -> Section:
     """What is different under each condition, and what is the same under all."""
-    fields = {name: vars(config) for name, config in lives.items()}
+    fields = {name: {**vars(config), **given.get(name, {})} for name, config in lives.items()}
     usual = fields[compared.baseline]
-    changed = [key for key in usual if any(some[key] != usual[key] for some in fields.values())]
+    keys = dict.fromkeys(key for some in fields.values() for key in some)
+    changed = [key for key in keys if any(some.get(key, "") != usual.get(key, "") for some in fields.values())]
     head = "".join(f'<th scope="col">{esc(key)}</th>' for key in changed)
+    different = {name: [some.get(key, "") for key in changed] for name, some in fields.items()}
     rows = "".join(
-        f'<tr><th scope="row">{esc(name)}</th>{"".join(f"<td>{esc(some[key])}</td>" for key in changed)}</tr>'
-        for name, some in fields.items()
+        f'<tr><th scope="row">{esc(name)}</th>{"".join(f"<td>{esc(value)}</td>" for value in values)}</tr>'
+        for name, values in different.items()
     )
     planted = [key for key in usual if key.startswith("planted_") and usual["world"] != "planted"]
     same = "".join(
