@@ -19,6 +19,7 @@ from agents.society import Society
 from agents.world import World
 from knowledge_graph.concept import at_membership
 from knowledge_graph.library import Library
+from knowledge_graph.queries import UNDERSTOOD
 
 MANY = 300
 """Agents who are compared with each other at most; of more an even sample is."""
@@ -170,6 +171,18 @@ def in_common(minds: Minds, one: int, other: int) -> list[Common]:
             ]
             found.append(Common(concept=concept, one=told[0], other=told[1]))
     return sorted(found, key=lambda common: (-common.r, common.concept))
+
+
+def likest(minds: Minds, who: int, slot: int, other: int) -> tuple[int, float] | None:
+    """The dimension of another that orders the probe objects most like a dimension of ``who``, and how much (r).
+
+    None where none does from the correlation on at which the library translates one by the other. It need not be a form
+    of the same concept, or of any.
+    """
+    own, others = minds.standing[who, :, slot], minds.standing[other]
+    r = own @ others / max(len(own), 1)
+    best = int(np.abs(r).argmax())
+    return None if abs(r[best]) < UNDERSTOOD else (best, float(r[best]))
 
 
 def agreement(minds: Minds, pairs: Sequence[tuple[int, int]]) -> float | None:

@@ -16,6 +16,7 @@ from experiments.minds import (
     comparable,
     gesture,
     in_common,
+    likest,
     minds_of,
     overlap,
     pairs_by,
@@ -56,8 +57,9 @@ def upbringing_section(society: Society, library: Library) -> Section:
         "Each agent grows up with what it happens to meet, and finds dimensions of its own in it. Here are pairs whose "
         f"memories come from the most different {what}, among those who remember at least as much as half of all do "
         "and hold a concept in common. Each says in its own words by which of its dimensions an object stands out "
-        "most, how many standard deviations above or below the average probe object, and what the library took that "
-        "dimension for. The objects are of the most frequent categories, and not both of a pair remember them. "
+        "most, how many standard deviations above or below the average probe object, what the library took that "
+        "dimension for, and which of the other&#x27;s orders the probe objects most like it. The objects are of the "
+        "most frequent categories, and not both of a pair remember them. "
     )
     parts = [_pair(society.world, library, minds, one, other) for one, other in pairs]
     return Section(**section, text=text + _measured(minds, apart, allowed, what), parts=parts)
@@ -135,8 +137,9 @@ def _told(
     at = int(np.flatnonzero(library.probe == object_)[0])
     look = picture(world, object_) if pictured(world) else ""
     said = "".join(
-        f"<div><h5>Agent {minds.agent[who]}{_met(minds, who, object_)}</h5>{_said(library, minds, who, at)}</div>"
-        for who in pair
+        f"<div><h5>Agent {minds.agent[who]}{_met(minds, who, object_)}</h5>"
+        f"{_said(library, minds, who, beside, at)}</div>"
+        for who, beside in (pair, pair[::-1])
     )
     return (
         f'<div class="told"><div class="what">{look}<div><h4>O{esc(named(world, object_)[1:])}</h4>'
@@ -165,28 +168,40 @@ def _described(library: Library, at: int) -> str:
     return "For the library it is " + ", ".join(f"{_high(standing[k])} {esc(_name(library, k))}" for k in first) + "."
 
 
-def _said(library: Library, minds: Minds, who: int, at: int) -> str:
-    """The dimensions along which an object stands out most for an agent, as it calls them."""
+def _said(library: Library, minds: Minds, who: int, beside: int, at: int) -> str:
+    """The dimensions along which an object stands out most for an agent, and what the other has most like each."""
     assert library.views is not None
-    row = int(minds.row[who])
-    held = np.flatnonzero(library.views.held[row])
+    held = np.flatnonzero(library.views.held[int(minds.row[who])])
     standing = minds.standing[who, at]
     rows = []
     for slot in held[np.argsort(-np.abs(standing[held]), kind="stable")][:N_DIMENSIONS].tolist():
-        words = [library.spell(int(word)) for word in library.views.words[row, slot] if word >= 0]
-        word = (
-            f"\N{LEFT DOUBLE QUOTATION MARK}{esc(words[0])}\N{RIGHT DOUBLE QUOTATION MARK}"
-            if words
-            else f"<i>dimension {slot}</i>"
-        )
         k, against = int(minds.concept[who, slot]), minds.r[who, slot] < 0
-        meant = (
-            "a form of no concept"
-            if k < 0
-            else f"a form of {esc(_name(library, k))}{', turned round' if against else ''}"
+        meant = "a form of no concept" if k < 0 else f"a form of {esc(_name(library, k))}"
+        turned = ", turned round" if k >= 0 and against else ""
+        rows.append(
+            f"<li>{_called(library, minds, who, slot)} {_high(standing[slot])} "
+            f"<small>{meant}{turned}; {_for_the_other(library, minds, who, slot, beside, at)}</small></li>"
         )
-        rows.append(f"<li>{word} {_high(standing[slot])} <small>{meant}</small></li>")
     return f"<ul>{''.join(rows)}</ul>"
+
+
+def _for_the_other(library: Library, minds: Minds, who: int, slot: int, beside: int, at: int) -> str:
+    like = likest(minds, who, slot, beside)
+    if like is None:
+        return f"agent {minds.agent[beside]} has nothing like it"
+    place, r = like
+    level = minds.standing[beside, at, place]
+    called = _called(library, minds, beside, place)
+    return f"agent {minds.agent[beside]} has {called} (r = {number(r)}) and says {_signed(level)}"
+
+
+def _called(library: Library, minds: Minds, who: int, slot: int) -> str:
+    """A dimension by the agent's oldest word for it, or by its slot where it has none."""
+    assert library.views is not None
+    words = [int(word) for word in library.views.words[int(minds.row[who]), slot] if word >= 0]
+    if not words:
+        return f"<i>dimension {slot}</i>"
+    return f"\N{LEFT DOUBLE QUOTATION MARK}{esc(library.spell(words[0]))}\N{RIGHT DOUBLE QUOTATION MARK}"
 
 
 def _beside(library: Library, minds: Minds, pair: tuple[int, int], common: list[Common], at: int) -> str:
@@ -203,7 +218,10 @@ def _beside(library: Library, minds: Minds, pair: tuple[int, int], common: list[
             f"<dd>{_signed(same.one[at])} and {_signed(same.other[at])}</dd>"
         )
     alike = sum(gesture(float(same.one[at])) == gesture(float(same.other[at])) for same in common)
-    said = f"Of the {count(len(common), 'concept')} that both hold, they put it at the same height on {alike}:"
+    if len(common) == 1:
+        said = f"The concept that both hold: {'the same height' if alike else 'different heights'}."
+    else:
+        said = f"The {len(common)} concepts that both hold: the same height on {'none' if alike == 0 else alike}."
     return f'<p>{said}</p><dl class="beside">{"".join(rows)}</dl>'
 
 

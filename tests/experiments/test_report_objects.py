@@ -36,7 +36,9 @@ from experiments.report_objects import (
 from experiments.report_text import number
 from experiments.report_upbringing import upbringing_section
 from knowledge_graph.views import Views
+from tests.browser import needs_browser, opened
 from tests.experiments.test_report import HOSTILE, LABELLED, SECTIONS, Page, mixed_world, run
+from tests.experiments.test_report_in_browser import STICKING_OUT
 
 N = 240
 NAMES = ("cat", "dog", "apple", "8-ball")
@@ -366,6 +368,20 @@ def test_agreement_is_measured_in_the_direction_of_the_concept():
     assert minds.agreement(apart, [(0, 1)]) is None
 
 
+def test_the_likest_dimension_of_another_is_found_whatever_its_sign():
+    rng = np.random.default_rng(0)
+    x, y, z = rng.standard_normal((3, 400))
+    both = two_minds(
+        [np.stack([x, y], axis=1), np.stack([z, 0.5 * z - x], axis=1)], concept=[[-1, -1]] * 2, r=np.zeros((2, 2))
+    )
+    slot, r = minds.likest(both, 0, 0, 1)
+    assert slot == 1
+    assert r == pytest.approx(np.corrcoef(x, 0.5 * z - x)[0, 1])
+    assert minds.likest(both, 0, 1, 1) is None
+    flat = two_minds([np.stack([x, y], axis=1), np.ones((400, 2))], concept=[[-1, -1]] * 2, r=np.zeros((2, 2)))
+    assert minds.likest(flat, 0, 0, 1) is None
+
+
 def test_the_young_are_not_compared():
     all_alike = two_minds(
         np.ones((4, 5, 1)), concept=[[0]] * 4, r=[[1.0]] * 4, memory=(range(9), range(9), range(8), range(2))
@@ -414,10 +430,33 @@ def test_two_minds_tell_the_same_object_in_their_own_words(objects_run, objects_
     for object_ in minds.probe_objects(society.world, library.probe, both, 3):
         assert f"O{named(society.world, object_)[1:]}" in words
     row = int(these.row[one])
+    assert re.search(rf"agent {these.agent[other]} has (nothing like it|.{{1,20}} \(r = .?0\.\d\d\) and says)", words)
     assert np.array_equal(library.views.agent[these.row], these.agent)
     levels = library.levels(int(these.agent[one]), society.world.features[library.probe])
     assert these.standing[one] == pytest.approx(minds.standings(levels))
     assert np.array_equal(these.concept[one], library.membership[row])
+
+
+@needs_browser
+@pytest.mark.parametrize("thumbnails", [True, False])
+def test_a_browser_shows_the_objects_on_a_desk_and_on_a_telephone(objects_run, thumbnails, tmp_path):
+    society = objects_run["society"]
+    world = society.world
+    society.world = dataclasses.replace(world, instances=instances(thumbnails=thumbnails))
+    (tmp_path / "report.html").write_text(render(**objects_run), encoding="utf-8")
+    society.world = world
+    for width in (1200, 400):
+        with opened(tmp_path / "report.html", width=width) as page:
+            assert page.evaluate(STICKING_OUT) == []
+            assert page.evaluate("document.documentElement.scrollWidth") == width
+            sizes = page.evaluate(
+                "[...document.querySelectorAll('.picture')].map(one => one.querySelector('use').getBBox().width > 0 && "
+                "Math.min(one.clientWidth, one.clientHeight))"
+            )
+            assert bool(sizes) == thumbnails
+            assert all(size >= 30 for size in sizes)
+            assert page.requests == []
+            assert page.console == []
 
 
 # ---- what is missing, and what is hostile
