@@ -73,6 +73,19 @@ def test_everything_ever_seen_is_equally_likely_to_be_remembered(world: World) -
     assert np.abs(share - expected).max() < 4 * np.sqrt(expected * (1 - expected) / n)
 
 
+def test_what_is_not_looked_at_leaves_no_trace(world: World) -> None:
+    n, capacity = 3000, 8
+    population = people(world, agents=n, memory=capacity, childhood=0)
+    rng = np.random.default_rng(31)
+    for scene in np.arange(40, dtype=np.int32).reshape(-1, 4):
+        perceive(population, np.arange(n), np.tile(np.where(scene % 2, scene, NOTHING), (n, 1)), rng)
+    assert (population.n_seen == 20).all()
+    share = np.bincount(population.seen.ravel(), minlength=40) / n
+    assert (share[::2] == 0).all()
+    expected = capacity / 20
+    assert np.abs(share[1::2] - expected).max() < 4 * np.sqrt(expected * (1 - expected) / n)
+
+
 def test_only_those_who_look_remember(world: World) -> None:
     population = people(world)
     before = population.copy()
