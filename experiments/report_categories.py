@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from agents.world import World
-from experiments.report_objects import categories_of, counted, label_name, pictured, row_of_pictures
+from experiments.report_objects import categories_of, counted, images_of, label_name, pictured, row_of_pictures
 from experiments.report_text import esc, number
 from knowledge_graph.concept import Concept
 from knowledge_graph.library import Library
@@ -31,7 +31,8 @@ class Separation:
 
     ``auc`` float64 [L, K]: the probability that an object of the category stands higher than one of the others, ties
     counting half (Mann & Whitney 1947); nan for a category of none or of all objects. ``count`` int64 [L], its
-    objects. ``stands_apart`` bool [L, K]: enough objects, and farther from 1/2 than chance would have it.
+    objects. ``stands_apart`` bool [L, K]: enough objects, and farther from 1/2 than chance would have it; objects of
+    one image are alike, so that chance is as if each image were a single object.
     """
 
     auc: NDArray[np.float64]
@@ -39,28 +40,54 @@ class Separation:
     stands_apart: NDArray[np.bool_]
 
 
-def separation(scores: NDArray[np.floating], labels: NDArray[np.integer]) -> Separation:
-    """How well ``scores [M, K]`` separate the categories ``labels [M]``, numbered from 0."""
-    n_objects = len(labels)
+def separation(
+    scores: NDArray[np.floating], labels: NDArray[np.integer], images: NDArray[np.integer] | None = None
+) -> Separation:
+    """How well ``scores [M, K]`` separate the categories ``labels [M]``, numbered from 0, of objects in ``images [M]``.
+
+    Without images each object stands for itself.
+    """
     inside = np.bincount(labels)
-    outside = n_objects - inside
+    outside = len(labels) - inside
     ranks = np.zeros((len(inside), scores.shape[1]))
     np.add.at(ranks, labels, rankdata(scores, axis=0))
     pairs = (inside * outside)[:, None].astype(np.float64)
     above = ranks - (inside * (inside + 1) / 2)[:, None]
     auc = np.divide(above, pairs, out=np.full_like(above, np.nan), where=pairs > 0)
+    of, others = (inside, outside) if images is None else _in_images(labels, images)
     # Without a difference the AUC has this standard deviation, of the Mann-Whitney statistic.
-    spread = np.sqrt(np.divide(n_objects + 1, 12 * pairs, out=np.full_like(pairs, np.inf), where=pairs > 0))
+    both = (of * others)[:, None].astype(np.float64)
+    total = (of + others + 1)[:, None]
+    spread = np.sqrt(np.divide(total, 12 * both, out=np.full_like(both, np.inf), where=both > 0))
     judged = (inside >= ENOUGH) & (outside >= ENOUGH)
     far = NormalDist().inv_cdf(1 - CHANCE / (2 * max(int(judged.sum()), 1)))
     return Separation(auc=auc, count=inside, stands_apart=judged[:, None] & (np.abs(auc - 0.5) > far * spread))
+
+
+def _in_images(
+    labels: NDArray[np.integer], images: NDArray[np.integer]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """From how many images the objects of each category are, and all others, float64 [L] each.
+
+    Effective numbers, (sum n)^2 / sum n^2 of n objects in an image (Kish 1965): most in one and a few elsewhere is
+    hardly more than one.
+    """
+    number = np.unique(images, return_inverse=True)[1]
+    has = np.zeros((int(number.max()) + 1, int(labels.max()) + 1))
+    np.add.at(has, (number, labels), 1.0)
+
+    def effective(n: NDArray[np.float64]) -> NDArray[np.float64]:
+        squares = (n**2).sum(axis=0)
+        return np.divide(n.sum(axis=0) ** 2, squares, out=np.zeros_like(squares), where=squares > 0)
+
+    return effective(has), effective(has.sum(axis=1, keepdims=True) - has)
 
 
 def separations(library: Library, world: World) -> Separation | None:
     """How well each concept, in the order of ``library.ids``, separates the categories; None where none are known."""
     if world.labels is None or not len(library):
         return None
-    return separation(library.transform(world.features), world.labels)
+    return separation(library.transform(world.features), world.labels, images_of(world))
 
 
 def ends(auc: NDArray[np.float64], stands_apart: NDArray[np.bool_]) -> tuple[list[int], list[int]]:

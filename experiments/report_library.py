@@ -89,8 +89,9 @@ def objects_told(world: World) -> str:
         text += (
             " The bars are the categories that each separates best, with their number of objects: the figure is how "
             "likely an object of the category stands higher on the concept than one of another (0.50 would be chance; "
-            f"only categories of {ENOUGH} objects or more that differ from it by more than chance are named). No agent "
-            "has ever seen a category; what is sorted there was found without."
+            f"only categories of {ENOUGH} objects or more that differ from it by more than chance are named, and since "
+            "objects of one image are alike, what chance can do is judged by the number of images). No agent has ever "
+            "seen a category; what is sorted there was found without."
         )
     told = "" if pictured(world) else ", by number and image"
     if told and world.instances is not None:

@@ -51,9 +51,14 @@ def named(world: World, number: int) -> str:
     return f"object {number} ({article} {name})" if name else f"object {number}"
 
 
+def images_of(world: World) -> NDArray[np.int64] | None:
+    """Which image each object is from, int64 [M]; None where that is not known."""
+    return world.groups if world.instances is None else world.instances.image_ids
+
+
 def found(world: World, number: int) -> str:
     """Where an object is from (text), with its size in pixels: object 12 of image 456, 30 x 40."""
-    images = world.groups if world.instances is None else world.instances.image_ids
+    images = images_of(world)
     if images is None:
         return f"object {number}"
     text = f"object {number} of image {images[number]}"

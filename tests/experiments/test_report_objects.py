@@ -166,6 +166,26 @@ def test_categories_of_all_or_few_objects_are_never_said_to_stand_apart():
     assert np.isnan(gap.auc[1, 0])
 
 
+def test_many_objects_of_one_image_are_no_more_evidence_than_one():
+    scores, labels = np.arange(60.0)[:, None], np.repeat([0, 1], 30)
+    apart = separation(scores, labels, np.arange(60))
+    assert np.array_equal(apart.stands_apart, separation(scores, labels).stands_apart)
+    assert apart.stands_apart.all()
+    crowded = separation(scores, labels, np.repeat([0, 1], 30))
+    assert np.array_equal(crowded.auc, apart.auc)
+    assert not crowded.stands_apart.any()
+
+
+def test_images_alone_do_not_make_categories_stand_apart():
+    rng = np.random.default_rng(2)
+    image = np.repeat(np.arange(60), 8)
+    labels = np.where(rng.random(480) < 0.7, (image * 7) % 10, rng.integers(10, size=480))
+    scores = rng.standard_normal((60, 200))[image] + 0.3 * rng.standard_normal((480, 200))
+    named_by_objects = separation(scores, labels).stands_apart.any(axis=0).mean()
+    named_by_images = separation(scores, labels, image).stands_apart.any(axis=0).mean()
+    assert named_by_images < 0.1 < 0.5 < named_by_objects
+
+
 def test_chance_alone_names_a_category_for_few_concepts():
     rng = np.random.default_rng(1)
     told = separation(rng.standard_normal((400, 300)), rng.integers(15, size=400))
