@@ -3,7 +3,7 @@
 PYTHON ?= python3.11
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-OUT    ?= runs/digits
+OUT    ?= runs/objects
 
 # Tests of one file stay in one process, which has one thread for its matrices: more would wait for each other.
 PARALLEL ?= --numprocesses 2 --dist loadfile
@@ -11,16 +11,20 @@ test check-slow: export OMP_NUM_THREADS = 1
 
 PHOTOGRAPHS ?= $(wildcard ../shared/data/coco-tiny)
 
-.PHONY: run test check-slow baselines-mini frozen-batchnorm notebook lint format clean
+.PHONY: run test check-slow objects baselines-mini frozen-batchnorm notebook lint format clean
 
-run: $(VENV)/installed-run  ## live a society on the handwritten digits and write its report (under two minutes)
-	$(BIN)/python -m experiments.run_society --world digits --out $(OUT)
+run: $(VENV)/installed-run  ## live a society among objects of real photographs and write its report (under two minutes)
+	$(BIN)/python -m experiments.run_society --out $(OUT)
 
 test: $(VENV)/installed-dev  ## the tests (under ten minutes on two cores)
 	$(BIN)/python -m pytest $(PARALLEL)
 
 check-slow: $(VENV)/installed-dev  ## what takes longer
 	$(BIN)/python -m pytest -m slow
+
+objects: $(VENV)/installed-run  ## make the embeddings that societies live among anew, from photographs of COCO
+	$(BIN)/python -m detection.embed --preset mini --features backbone --split train2017 val2017 \
+		--short-side 800 --max-side 1333 --data $(PHOTOGRAPHS) --out agents/objects/coco.npz
 
 baselines-mini: $(VENV)/installed-run  ## the lab's table on drawn shapes, and on photographs if given (under 45 minutes)
 	$(BIN)/python -m experiments.baselines --preset mini $(if $(PHOTOGRAPHS),--photographs $(PHOTOGRAPHS))

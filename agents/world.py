@@ -10,15 +10,18 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agents.errors import InputError
+from agents.instances import Instances as Instances
 from agents.world_files import read
+
+OBJECTS = Path(__file__).with_name("objects") / "coco.npz"
+"""The embeddings that come with this package."""
 
 HELD_OUT_SHARE = 0.25
 MIN_FEATURES = 2
@@ -37,22 +40,6 @@ class Truth:
 
     loadings: NDArray[np.float64]
     scores: NDArray[np.float64]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Instances:
-    """Where objects that were found in images come from, for people to look at; agents never do.
-
-    ``object_ids`` int64 [M], all different; ``image_ids`` int64 [M]; ``boxes`` float32 [M, 4], xyxy in pixels of the
-    stored image; ``thumbnails`` uint8 [M, t, t, 3], RGB, or None; ``source`` says by what they were found and
-    described: the checkpoint's hash, the preset, the set.
-    """
-
-    object_ids: NDArray[np.int64]
-    image_ids: NDArray[np.int64]
-    boxes: NDArray[np.float32]
-    source: Mapping[str, Any]
-    thumbnails: NDArray[np.uint8] | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -171,11 +158,22 @@ def planted(
     )
 
 
+def objects(*, seed: int, probe: int = 1000) -> World:
+    """Real objects of COCO photographs, as a network trained on ImageNet describes them, with their categories.
+
+    The file comes with this package: embeddings, boxes and ids, no images (see ``agents/objects/README.md`` for what
+    they are of, how they were made, and under which licence).
+    """
+    world = table(OBJECTS, seed=seed, probe=probe)
+    return dataclasses.replace(world, name="objects")
+
+
 def table(path: Path, *, seed: int, label: str | None = None, probe: int = 500) -> World:
     """A world from a file: ``.npz``, ``.csv`` or ``.parquet``.
 
     ``.npz`` holds ``features [M, D]`` and, if there, ``labels [M]``, ``category_names``, ``feature_names [D]``,
-    ``image_ids [M]`` (objects of one image are held out together) and ``embedding [M, E]`` (see `embedded`). A table
+    ``image_ids [M]`` (objects of one image are held out together) and ``embedding [M, E]`` (see `embedded`); or it is
+    what ``python -m detection.embed`` writes, and tells where its objects are from (`agents.instances`). A table
     has one row per object; the column named ``label`` (default: a column called "label" or "labels", where there is
     one) holds the labels, ``image_ids`` (if there) the images, all others numbers. The same data gives the same world
     from any of the three (tables have no embedding).
@@ -184,7 +182,7 @@ def table(path: Path, *, seed: int, label: str | None = None, probe: int = 500) 
     ------
     InputError
         If the file is missing or unreadable, a column is not numeric, a value is missing or infinite, a feature is
-        constant, or there are too few objects or features.
+        constant (a channel of a network may be), or there are too few objects or features.
     """
     contents = read(path, label)
     world = build(
@@ -196,10 +194,14 @@ def table(path: Path, *, seed: int, label: str | None = None, probe: int = 500) 
         label_names=contents.label_names,
         feature_names=contents.feature_names,
         groups=contents.groups,
+        instances=contents.instances,
         source=str(path),
-        refuse_constant=True,
+        refuse_constant=contents.instances is None,
     )
-    return world if contents.embedding is None else embedded(world, contents.embedding, source=str(path))
+    told = contents.embedding
+    if contents.instances is not None and told is not None and told.shape[:-1] == (world.n_objects,):
+        told = told[:, np.ptp(told[world.train], axis=0) > 0]  # a channel of a network may be silent
+    return world if told is None else embedded(world, told, source=str(path))
 
 
 def embedded(world: World, embedding: NDArray[np.floating], *, source: str | None = None) -> World:
@@ -243,6 +245,7 @@ def build(
     groups: NDArray[np.int64] | None = None,
     image_shape: tuple[int, int] | None = None,
     truth: Truth | None = None,
+    instances: Instances | None = None,
     source: str | None = None,
     refuse_constant: bool = False,
 ) -> World:
@@ -295,6 +298,7 @@ def build(
         groups=groups,
         image_shape=image_shape,
         truth=None if truth is None else dataclasses.replace(truth, loadings=truth.loadings / scale[:, None]),
+        instances=instances,
     )
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from agents.archive import array_names, first_sentence, read_arrays
 from agents.errors import InputError
+from agents.instances import ARRAYS, Instances, instances_of, is_of_objects
 
 LABELS = ("labels", "label")
 """What the labels are called, if nothing else is said (in tables also in capitals)."""
@@ -38,7 +39,8 @@ class Contents:
     """What a file says of M objects and D features.
 
     ``features`` float64 [M, D]; ``labels`` int64 [M] or None, indices into ``label_names``; ``groups`` int64 [M] or
-    None, equal for objects that belong together; ``embedding`` float64 [M, E] or None, as far as it is numbers.
+    None, equal for objects that belong together; ``embedding`` float64 [M, E] or None, as far as it is numbers;
+    ``instances`` where the objects were found, or None.
     """
 
     features: NDArray[np.float64]
@@ -47,6 +49,7 @@ class Contents:
     label_names: tuple[str, ...] = ()
     groups: NDArray[np.int64] | None = None
     embedding: NDArray[np.float64] | None = None
+    instances: Instances | None = None
 
 
 def read(path: Path, label: str | None = None) -> Contents:
@@ -57,7 +60,7 @@ def read(path: Path, label: str | None = None) -> Contents:
     InputError
         If the file is missing or unreadable, or its contents have the wrong form.
     """
-    known = "give digits, planted, or a .npz, .csv or .parquet file"
+    known = "give objects, digits, planted, or a .npz, .csv or .parquet file"
     if not os.path.exists(path):
         raise InputError(f"world is {path}, which does not exist; {known}")
     if not os.path.isfile(path):
@@ -73,6 +76,11 @@ def read(path: Path, label: str | None = None) -> Contents:
     raise InputError(f"{path} {what}, but a world is read from a .npz, .csv or .parquet file")
 
 
+def tells_of_objects(path: Path) -> bool:
+    """Whether a file, if it can be read at all, is of objects found in images (see `agents.instances`)."""
+    return path.suffix.lower() == ".npz" and path.is_file() and is_of_objects(array_names(path))
+
+
 def _read_npz(path: Path, label: str | None) -> Contents:
     there = array_names(path)
     if "features" not in there:
@@ -80,7 +88,8 @@ def _read_npz(path: Path, label: str | None) -> Contents:
             f"{path} has no array 'features' [objects, features]; it has {', '.join(map(repr, there)) or 'nothing'}"
         )
     key = _label_key(label, [name for name in there if name in LABELS], there, path)
-    arrays = read_arrays(path, {"features", "feature_names", CATEGORIES, GROUPS, EMBEDDING} | ({key} if key else set()))
+    wanted = {"features", "feature_names", CATEGORIES, GROUPS, EMBEDDING, *ARRAYS, *({key} if key else ())}
+    arrays = read_arrays(path, wanted)
     features = arrays["features"]
     if features.ndim != 2:
         raise InputError(f"{path}: 'features' has shape {features.shape}, but it must be [objects, features]")
@@ -99,6 +108,7 @@ def _read_npz(path: Path, label: str | None) -> Contents:
         label_names=label_names,
         groups=_groups(arrays[GROUPS], n_objects, path) if GROUPS in arrays else None,
         embedding=_embedding(arrays[EMBEDDING], path) if EMBEDDING in arrays else None,
+        instances=instances_of(arrays, n_objects, path),
     )
 
 

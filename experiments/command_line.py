@@ -17,9 +17,16 @@ REFUSALS = (InputError, errors.InputError)
 """What means that the input is wrong; anything else is a defect."""
 
 
-def parse(config: type[Config], args: Sequence[str] | None = None, *, prog: str, description: str) -> Config:
+def parse(
+    config: type[Config],
+    args: Sequence[str] | None = None,
+    *,
+    prog: str,
+    description: str,
+    default: Config | None = None,
+) -> Config:
     """`detection.command_line.parse`, where the configuration refuses with the society's `InputError`."""
-    return command_line.parse(config, args, prog=prog, description=description, refusals=REFUSALS)
+    return command_line.parse(config, args, prog=prog, description=description, default=default, refusals=REFUSALS)
 
 
 def run(main: Callable[[], int], *, prog: str) -> int:

@@ -1,4 +1,4 @@
-"""Run a society and write what came of it: ``python -m experiments.run_society --world digits --out DIR``.
+"""Run a society and write what came of it: ``python -m experiments.run_society [--world WORLD] --out DIR``.
 
 Writes to DIR: config.json, summary.json, metrics.csv, interactions.csv, library.json, library.graphml, library.npz,
 report.html, checkpoint.npz.
@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
@@ -30,6 +30,7 @@ from agents.errors import InputError
 from agents.interactions import InteractionLog, records, sentences
 from agents.society import Society
 from agents.world import World
+from agents.world_files import tells_of_objects
 from experiments import command_line, run_files
 from experiments.closing_table import closing_table
 from experiments.measuring import Recorder, Row, closing_library, metrics, summarise, unlived
@@ -44,6 +45,14 @@ TENTHS = 10
 OVERHEARD = 3
 """Conversations that are told below the closing table."""
 
+WORLDS = ("objects", "digits", "planted")
+"""Those that are not read from a file that somebody names."""
+
+AMONG_OBJECTS: dict[str, Any] = {"agents": 600, "sensors": 24, "attention": 0.0, "probe": 1000}
+"""How societies live among embedded objects, unless told otherwise. There every feature hangs together with every
+other: more minds who sense less differ more, and attention, which climbs towards what goes together, would make them
+all alike. And objects are few, so that anyone can point at all of them."""
+
 LARGEST = 2**31 - 1
 """The columns of a population count in 32 bits."""
 
@@ -52,14 +61,22 @@ LARGEST = 2**31 - 1
 class RunConfig(SocietyConfig):
     """What to run, and where to put what comes of it."""
 
+    agents: Annotated[int, arg(help_behavior_hint="(default: 600 among objects, 200 elsewhere)")] = 200
+    """Size of the population; births and deaths keep it."""
     sensors: Annotated[
         int | None,
-        arg(metavar="INT", help_behavior_hint="(default: a quarter of the world's, at least 8 and at most 48)"),
+        arg(
+            metavar="INT",
+            help_behavior_hint="(default: 24 among objects; elsewhere a quarter of the world's, from 8 to 48)",
+        ),
     ] = None
     """Features an agent senses."""
+    attention: Annotated[float, arg(help_behavior_hint="(default: 0 among objects, 0.1 elsewhere)")] = 0.1
+    """Share of the sensors, those that the view explains least, turned to other features before each discovery."""
 
-    world: str = "digits"
-    """digits, planted, or a .npz, .csv or .parquet file of objects x features."""
+    world: str = "objects"
+    """objects (of photographs, as a network describes them), digits, planted, or a .npz, .csv or .parquet file of
+    objects x features; files of detection.embed are lived in as objects are."""
     steps: Annotated[int | None, arg(metavar="INT", help_behavior_hint=f"(default: {DEFAULT_STEPS})")] = None
     """How long the society lives; with --resume, the length of the run that goes on."""
     seed: int = 0
@@ -72,7 +89,7 @@ class RunConfig(SocietyConfig):
         str | None, arg(metavar="NAME", help_behavior_hint="(default: the one called labels or label)")
     ] = None
     """Column or array of the world's file that holds the labels."""
-    probe: int = 500
+    probe: Annotated[int, arg(help_behavior_hint="(default: 1000 among objects, 500 elsewhere)")] = 500
     """Objects that anyone can point at."""
     record_interval: int = 10
     """Steps from one row of metrics to the next."""
@@ -113,7 +130,7 @@ class RunConfig(SocietyConfig):
 
     def _check_world(self) -> None:
         """Refuse what says nothing about the world that is named."""
-        if self.label is not None and self.world in ("digits", "planted"):
+        if self.label is not None and self.world in WORLDS:
             raise InputError(f"label is {self.label!r}, but {self.world} is not read from a file; leave it out")
         for field in dataclasses.fields(self):
             changed = field.name.startswith("planted_") and getattr(self, field.name) != field.default
@@ -123,7 +140,7 @@ class RunConfig(SocietyConfig):
 
 def main(args: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    config = command_line.parse(RunConfig, args, prog=PROG, description="Run a society of 8-dimensional minds.")
+    config = parse(args)
     saved: Saved | None = None
     if config.resume is None:
         out = config.out or DEFAULT_OUT
@@ -134,6 +151,22 @@ def main(args: Sequence[str] | None = None) -> int:
     # As in the tick: the last digits of what is measured must not hang on the number of cores.
     with threadpool_limits(limits=1, user_api="blas"):
         return run(config, saved, out)
+
+
+def parse(args: Sequence[str] | None = None) -> RunConfig:
+    """What ``args`` ask for; what they leave out is as usual in the world that they name."""
+    said = "Run a society of 8-dimensional minds."
+    config = command_line.parse(RunConfig, args, prog=PROG, description=said, default=usual())
+    default = usual(config.world)
+    if default == usual():
+        return config
+    return command_line.parse(RunConfig, args, prog=PROG, description=said, default=default)
+
+
+def usual(world: str = "objects") -> RunConfig:
+    """How a society lives in a world, unless told otherwise."""
+    objects = world == "objects" or (world not in WORLDS and tells_of_objects(Path(world)))
+    return RunConfig(world=world, **(AMONG_OBJECTS if objects else {}))
 
 
 def run(config: RunConfig, saved: Saved | None, out: Path) -> int:
@@ -223,11 +256,8 @@ def make_world(config: RunConfig) -> World:
             communality=config.planted_communality,
             probe=config.probe,
         )
-    if config.world == "objects" and not Path(config.world).exists():
-        raise InputError(
-            "world is objects, but no object embeddings come with this program; give the path of a .npz file that "
-            "holds some as 'features'"
-        )
+    if config.world == "objects":
+        return worlds.objects(seed=config.seed, probe=config.probe)
     return worlds.table(Path(config.world), seed=config.seed, label=config.label, probe=config.probe)
 
 

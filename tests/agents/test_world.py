@@ -406,7 +406,7 @@ def test_a_csv_file_may_begin_with_a_byte_order_mark_and_number_its_columns(tmp_
 
 
 def test_what_else_lies_in_an_archive_is_left_alone(tmp_path: Path) -> None:
-    np.savez(tmp_path / "w.npz", features=mixed(), boxes=np.zeros((120, 4)), source=np.array([{"a": 1}], dtype=object))
+    np.savez(tmp_path / "w.npz", features=mixed(), scores=np.zeros(120), notes=np.array([{"a": 1}], dtype=object))
     assert table(tmp_path / "w.npz", seed=0).n_features == 10
 
 
@@ -424,6 +424,8 @@ def test_the_detections_contract_is_read_whole(tmp_path: Path) -> None:
     assert world.label_names == ("circle", "square")
     assert world.groups is not None
     assert len(np.unique(world.groups)) == 24
+    assert world.instances is not None
+    assert world.instances.source == {"made_by": "sha256:0"}
 
 
 @pytest.mark.parametrize(

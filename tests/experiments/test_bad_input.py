@@ -116,7 +116,7 @@ FLAGS: dict[str, tuple[dict[str, Any] | list[str], Says]] = {
         ("planted_objects is 1000000000 and planted_features is 1000000", "GB"),
     ),
     "a label for digits": ({"world": "digits", "label": "kind"}, ("label is 'kind'", "digits", "leave it out")),
-    "embeddings that are not there": ({"world": "objects"}, ("world is objects", "give", ".npz", "'features'")),
+    "a label for objects": ({"world": "objects", "label": "kind"}, ("label is 'kind'", "objects", "leave it out")),
     "a world that is not there": ({"world": "nowhere"}, ("world is nowhere", "does not exist", "digits, planted")),
     "a world with a name too long": ({"world": "n" * 300}, ("does not exist", "digits, planted")),
 } | {
@@ -198,7 +198,7 @@ LINES = WIDE.splitlines(keepends=True)
 
 WORLDS: dict[str, tuple[tuple[str, Write], Says]] = {
     # any file
-    "a directory": (("w.npz", lambda path: path.mkdir()), ("is a directory", "give digits, planted")),
+    "a directory": (("w.npz", lambda path: path.mkdir()), ("is a directory", "give objects, digits, planted")),
     "no ending": (("world", lambda path: path.write_text("a")), ("has no ending", ".npz, .csv or .parquet")),
     "another ending": (("w.xlsx", lambda path: path.write_text("a")), ("ends in '.xlsx'", ".npz, .csv or .parquet")),
     "an empty npz": (("w.npz", lambda path: path.touch()), ("not a whole .npz archive", "numpy.savez")),

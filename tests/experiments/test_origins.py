@@ -286,7 +286,6 @@ def run(args: list[str]) -> int:
         (["--agents", "1"], "agents is 1, but it must be at least 2"),
         (["--seeds", "1"], "seeds is 1, but it must be at least 2"),
         (["--world", "nowhere.npz"], "world is nowhere.npz, which does not exist"),
-        (["--world", "objects"], "no object embeddings come with this program"),
         (["--sources", "random"], "--sources is not a flag"),
     ],
 )

@@ -1,0 +1,381 @@
+"""From pixels to minds, end to end: ``python -m experiments.pixels_to_minds --data ROOT [--checkpoint F]``.
+
+A detector is trained on a COCO-format set, or given; the objects of the set, seen through it, become a world; a society
+lives in that world; its library merges all views; a report says what came of it. Nothing is done in any other way than
+by the programs of each stage, called with the words that are printed:
+
+1. *train*: ``detection.train`` (left out with ``--checkpoint``)
+2. *measure*: ``detection.evaluate``, where the detector knows a category of the set
+3. *embed*: ``detection.embed``, with thumbnails; backbone features, and what the pyramid makes of them beside them
+4. *society*: ``experiments.run_society``, with library and report
+
+Writes to DIR: ``detector/``, ``detector.json``, ``objects.npz``, ``society/`` (with report.html), and
+``pixels_to_minds.json``, the figures of all stages. After an interruption ``--resume`` goes on in the stage that was
+not finished, to the same result.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import shlex
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from tyro.conf import arg
+
+import detection.embed
+import detection.evaluate
+import detection.train
+from agents.errors import InputError
+from agents.world_files import read
+from detection import checkpoints, coco_eval, files, presets
+from detection.data.coco import CocoDataset, annotation_file_of
+from detection.training.directory import CONFIG
+from detection.training.loop import CHECKPOINT
+from experiments import command_line, run_files, run_society
+
+PROG = "pixels_to_minds"
+DESCRIPTION = "Train or load a detector, see objects through it, and let a society live among them."
+
+PLAN, DETECTOR, MEASURED, OBJECTS, SOCIETY, FIGURES = (
+    "plan.json",
+    "detector",
+    "detector.json",
+    "objects.npz",
+    "society",
+    "pixels_to_minds.json",
+)
+THUMBNAIL = 48
+"""Pixels of the pictures of objects in the report."""
+
+PREFIX, SUFFIX = "instances_", ".json"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PixelsConfig:
+    """Which images to begin with, and what to put between them and the society."""
+
+    data: Path
+    """Directory of a COCO-format set: annotations/instances_SPLIT.json and SPLIT/*.jpg."""
+    checkpoint: Path | None = None
+    """A detector to see through; without one, it is trained on the set first."""
+    split: Annotated[
+        tuple[str, ...], arg(metavar="SPLIT...", help_behavior_hint="(default: all that the set has)")
+    ] = ()
+    """The splits whose objects become the world."""
+    train_split: str = "train2017"
+    """To train on."""
+    val_split: str = "val2017"
+    """To measure the detector on, if the set has it."""
+    preset: str = "mini"
+    """How the detector is trained."""
+    iterations: int = 600
+    """Updates of its training: a few minutes with the preset mini on two cores."""
+    short_side: int = 800
+    """The shorter side that images are resized to for looking at objects: more pixels, finer embeddings."""
+    features: Annotated[str, arg(metavar="backbone|fpn")] = "backbone"
+    """Where the features that agents sense are read from; the other map is what they can be told of."""
+    pool: Annotated[str, arg(metavar="box|mask")] = "box"
+    """Of what an embedding is the mean: of an object's box or of its mask."""
+    min_side: float = 24.0
+    """Pixels: objects that are narrower or lower are left out."""
+    agents: int = 400
+    """Size of the society."""
+    steps: int = 300
+    """How long it lives."""
+    seed: int = 0
+    """Of the training and of the society."""
+    device: str = "auto"
+    """For the detector: cpu, cuda, cuda:1 ...; auto is cuda where there is one."""
+    out: Path = Path("runs/pixels_to_minds")
+    """Directory for everything."""
+    resume: bool = False
+    """Go on with what DIR holds."""
+
+    def __post_init__(self) -> None:
+        for name, choices in (("features", ("backbone", "fpn")), ("pool", ("box", "mask"))):
+            if getattr(self, name) not in choices:
+                raise InputError(f"{name} is {getattr(self, name)!r}; give {' or '.join(choices)}")
+        for name, least in (("iterations", 1), ("short_side", 32), ("agents", 2), ("steps", 1), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name} is {getattr(self, name)}; give a number from {least} up")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stage:
+    """A program to be called with ``args``, or with ``again`` where it has been ``begun`` before."""
+
+    name: str
+    program: str
+    main: Callable[[Sequence[str]], int]
+    args: Sequence[str]
+    again: Sequence[str] = ()
+    begun: Path | None = None
+    """The file by which it can be seen that there is something to go on with."""
+    done: Callable[[], bool]
+
+    @property
+    def command(self) -> str:
+        """As it can be typed."""
+        return shlex.join(["python", "-m", self.program, *self.args])
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    config = command_line.parse(PixelsConfig, args, prog=PROG, description=DESCRIPTION)
+    splits = config.split or splits_of(config.data)
+    check(config, splits)
+    run_files.claim(config.out)
+    work = plan(config, splits)
+    begin(config.out, work, resume=config.resume)
+    spent = {}
+    for stage in stages(config, splits):
+        started = time.perf_counter()
+        if stage.done():
+            print(f"{PROG}: {stage.name}: done before", file=sys.stderr)
+        elif status := carry_out(stage):
+            print(f"{PROG}: stopped in {stage.name}; go on with --resume and the same words", file=sys.stderr)
+            return status
+        spent[stage.name] = time.perf_counter() - started
+    found = gathered(config, splits) | {"seconds": spent}
+    files.write_json(config.out / FIGURES, found)
+    print(f"\n{closing(found)}")
+    print(f"Report: {config.out / SOCIETY / 'report.html'}")
+    return 0
+
+
+def splits_of(data: Path) -> tuple[str, ...]:
+    """The splits of a set that have annotations and images.
+
+    Raises
+    ------
+    InputError
+        If there are none.
+    """
+    directory = data / "annotations"
+    names = sorted(path.name[len(PREFIX) : -len(SUFFIX)] for path in directory.glob(f"{PREFIX}*{SUFFIX}"))
+    found = tuple(name for name in names if (data / name).is_dir())
+    if not found:
+        raise InputError(
+            f"data is {data}, which has no annotations/{PREFIX}SPLIT{SUFFIX} with a directory SPLIT of images beside "
+            "it; give a COCO-format set"
+        )
+    return found
+
+
+def check(config: PixelsConfig, splits: Sequence[str]) -> None:
+    """Refuse what would only fail after long work.
+
+    Raises
+    ------
+    InputError
+        If a split is broken, the checkpoint is none, or there is neither a checkpoint nor anything to train on.
+    """
+    for split in splits:
+        CocoDataset(config.data, split)
+    if config.checkpoint is not None:
+        checkpoints.load(config.checkpoint)
+        return
+    presets.preset(config.preset, data=config.data, out=config.out)
+    if not annotation_file_of(config.data, config.train_split).is_file():
+        raise InputError(
+            f"train_split is {config.train_split}, which {config.data} does not have; name one that it has, or give a "
+            "checkpoint"
+        )
+
+
+def plan(config: PixelsConfig, splits: Sequence[str]) -> dict[str, Any]:
+    """What is asked for, with fingerprints of what it is made from: finished stages of anything else do not count."""
+    left_out = ("data", "checkpoint", "out", "resume", "split", "device")
+    fields = {name: value for name, value in vars(config).items() if name not in left_out}
+    return {
+        **fields,
+        "splits": {split: checkpoints.fingerprint(annotation_file_of(config.data, split)) for split in splits},
+        "checkpoint": None if config.checkpoint is None else checkpoints.fingerprint(config.checkpoint),
+    }
+
+
+def begin(out: Path, work: Mapping[str, Any], *, resume: bool) -> None:
+    """Note what is asked for; with ``resume``, see that what is there is of the same.
+
+    Raises
+    ------
+    InputError
+        If there is something that is not to be gone on with, or is of other work.
+    """
+    path = out / PLAN
+    if not resume:
+        if path.exists():
+            raise InputError(
+                f"out is {out}, where there is such a run already; go on with it by --resume, or give another directory"
+            )
+        files.write_json(path, work)
+        return
+    if not path.is_file():
+        raise InputError(f"out is {out}, which has no {PLAN} to go on with; leave --resume out")
+    try:
+        there = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error}); give another directory") from error
+    asked = json.loads(json.dumps(work))
+    if there != asked:
+        name = next((name for name in asked if not isinstance(there, dict) or there.get(name) != asked[name]), "it")
+        raise InputError(
+            f"the run in {out} is of other work ({name} is not the same); ask for the same, or give another directory"
+        )
+
+
+def stages(config: PixelsConfig, splits: Sequence[str]) -> list[Stage]:
+    """What is to be done, in order."""
+    out, device = config.out, ["--device", config.device]
+    detector = config.checkpoint or out / DETECTOR / CHECKPOINT
+    other = "fpn" if config.features == "backbone" else "backbone"
+    listed = []
+    if config.checkpoint is None:
+        words = ["--preset", config.preset, "--data", str(config.data), "--train-split", config.train_split]
+        words += ["--max-iterations", str(config.iterations), "--seed", str(config.seed)]
+        words += ["--out", str(out / DETECTOR), *device]
+        listed.append(
+            Stage(
+                name="train",
+                program="detection.train",
+                main=detection.train.main,
+                args=words,
+                again=["--resume", "--out", str(out / DETECTOR), *device],
+                begun=out / DETECTOR / CONFIG,
+                done=functools.partial(trained, detector, config.iterations),
+            )
+        )
+    if measurable(config):
+        listed.append(
+            Stage(
+                name="measure",
+                program="detection.evaluate",
+                main=detection.evaluate.main,
+                args=[
+                    *("--checkpoint", str(detector), "--data", str(config.data), "--split", config.val_split),
+                    *("--no-masks", "--out", str(out / MEASURED), *device),
+                ],
+                done=(out / MEASURED).exists,
+            )
+        )
+    words = ["--checkpoint", str(detector), "--data", str(config.data), "--split", *splits]
+    words += ["--features", config.features, "--embedding", other, "--pool", config.pool]
+    words += ["--short-side", str(config.short_side), "--max-side", str(round(config.short_side * 5 / 3))]
+    words += ["--min-side", str(config.min_side), "--thumbnails", str(THUMBNAIL), "--out", str(out / OBJECTS), *device]
+    listed.append(
+        Stage(
+            name="embed",
+            program="detection.embed",
+            main=detection.embed.main,
+            args=words,
+            again=[*words, "--resume"],
+            begun=out / PLAN,
+            done=(out / OBJECTS).exists,
+        )
+    )
+    words = ["--world", str(out / OBJECTS), "--agents", str(config.agents), "--steps", str(config.steps)]
+    words += ["--seed", str(config.seed), "--out", str(out / SOCIETY)]
+    listed.append(
+        Stage(
+            name="society",
+            program="experiments.run_society",
+            main=run_society.main,
+            args=words,
+            again=["--resume", str(out / SOCIETY)],
+            begun=out / SOCIETY / run_files.CHECKPOINT,
+            done=(out / SOCIETY / run_files.RESULTS[-1]).exists,
+        )
+    )
+    return listed
+
+
+def measurable(config: PixelsConfig) -> bool:
+    """Whether the set has something to measure the detector on, of which it knows a category."""
+    if not annotation_file_of(config.data, config.val_split).is_file():
+        return False
+    if config.checkpoint is None:
+        return True
+    known = {category.id for category in checkpoints.load(config.checkpoint).config.categories}
+    return any(category.id in known for category in CocoDataset(config.data, config.val_split).categories)
+
+
+def trained(path: Path, iterations: int) -> bool:
+    """Whether there is a detector whose training has come to its end."""
+    if not path.exists():
+        return False
+    return bool((checkpoints.load(path).training or {}).get("iteration", 0) >= iterations)
+
+
+def carry_out(stage: Stage) -> int:
+    """Call the program of a stage; returns its exit status."""
+    print(f"\n{PROG}: {stage.name}: {stage.command}", file=sys.stderr, flush=True)
+    again = stage.begun is not None and stage.begun.exists()
+    return stage.main(stage.again if again else stage.args)
+
+
+def gathered(config: PixelsConfig, splits: Sequence[str]) -> dict[str, Any]:
+    """The figures of all stages."""
+    measured = config.out / MEASURED
+    numbers = json.loads(measured.read_text(encoding="utf-8"))["bbox"] if measured.exists() else None
+    summary = json.loads((config.out / SOCIETY / "summary.json").read_text(encoding="utf-8"))
+    contents = read(config.out / OBJECTS)
+    assert contents.labels is not None
+    return {
+        "data": config.data.name,
+        "splits": list(splits),
+        "detector": None if numbers is None else {name: numbers[name] for name in coco_eval.NUMBERS},
+        "objects": len(contents.features),
+        "categories": len(set(contents.labels.tolist())),
+        "dimensions": contents.features.shape[1],
+        "society": summary,
+    }
+
+
+def closing(found: Mapping[str, Any]) -> str:
+    """The figures that go from one end to the other, as a table for the terminal."""
+    library, talk = found["society"]["library"], found["society"]["communication"]
+    detector = found["detector"] or {}
+    rows = [
+        ("pixels", f"{found['data']}, {', '.join(found['splits'])}", _seconds(found, "train", "measure")),
+        ("detector", f"AP {_number(detector.get('AP'))}, AP50 {_number(detector.get('AP50'))}", ""),
+        (
+            "objects",
+            f"{found['objects']:,} of {found['categories']} categories, {found['dimensions']} features",
+            _seconds(found, "embed"),
+        ),
+        (
+            "minds",
+            f"{found['society']['n_agents']:,} of {found['society']['selection']['max_dims']} dimensions at most, "
+            f"{found['society']['n_steps']:,} steps",
+            _seconds(found, "society"),
+        ),
+        ("library", f"{_number(library['n_concepts'], 0)} concepts, efficiency {_number(library['efficiency'])}", ""),
+        (
+            "categories told",
+            f"{_number(library['label_accuracy'])} by the library, {_number(library['raw_label_accuracy'])} by all "
+            f"features, {_number(library['best_single_view_label_accuracy'])} by the best single view",
+            "",
+        ),
+        ("talk understood", f"{_number(talk['success'])}, guessing {_number(talk['chance'])}", ""),
+    ]
+    wide = max(len(name) for name, _, _ in rows)
+    return "\n".join(f"{name:<{wide}}  {said}{f' ({took})' if took else ''}" for name, said, took in rows)
+
+
+def _seconds(found: Mapping[str, Any], *names: str) -> str:
+    spent = sum(found["seconds"].get(name, 0.0) for name in names)
+    return f"{spent:.0f} s" if spent >= 0.5 else ""
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+if __name__ == "__main__":
+    sys.exit(command_line.run(main, prog=PROG))
