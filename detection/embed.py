@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -110,6 +110,8 @@ class EmbedConfig:
             raise InputError(f"out is {self.out}; give a name that ends in .npz")
         if not self.split:
             raise InputError("split is empty; give one or more")
+        if len(set(self.split)) < len(self.split):
+            raise InputError(f"split is {' '.join(self.split)}, which names one twice; name each once")
         for name, least in (("batch_size", 1), ("workers", 0), ("thumbnails", 0)):
             if getattr(self, name) < least:
                 raise InputError(f"{name} is {getattr(self, name)}; give a number from {least} up")
@@ -147,8 +149,10 @@ def main(args: Sequence[str] | None = None) -> int:
     elif config.pool == "mask":
         for dataset in datasets:
             refuse_bare(dataset)
-    places = to_look_at(datasets, config)
+    places, moved = to_look_at(datasets, config), shifts(datasets)
     source = {"format": FORMAT, "version": VERSION, **origin, **provenance(config, datasets, model.config)}
+    if any(any(shift) for shift in moved.values()):
+        source["ids_moved_up_by"] = {split: shift._asdict() for split, shift in moved.items()}
     directory = parts.directory_of(config.out)
     work = {**source, "thumbnails": config.thumbnails, "images_per_part": PART, "network": to_json(model.config)}
     done = parts.begin(directory, work, resume=config.resume)
@@ -158,7 +162,8 @@ def main(args: Sequence[str] | None = None) -> int:
     detector = Detector(model, device=device, precision=config.precision, masks=config.pool == "mask")
     start = time.perf_counter()
     try:
-        for number, arrays in zip(left, described_parts([shares[n] for n in left], detector, config), strict=True):
+        arrays_of_parts = described_parts([shares[n] for n in left], detector, config, moved)
+        for number, arrays in zip(left, arrays_of_parts, strict=True):
             parts.write(directory, number, arrays)
     except InputError:
         if not parts.finished(directory):
@@ -184,7 +189,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def described_parts(
-    shares: Sequence[Sequence[Place]], detector: Detector, config: EmbedConfig
+    shares: Sequence[Sequence[Place]], detector: Detector, config: EmbedConfig, moved: Mapping[str, Shift]
 ) -> Iterator[dict[str, NDArray[Any]]]:
     """What the file will have of each of ``shares``, which are not empty.
 
@@ -202,13 +207,13 @@ def described_parts(
         for share, of_share in zip(shares, batches, strict=True):
             found: dict[Place, dict[str, NDArray[Any]]] = {}
             for places in of_share:
-                found |= zip(places, rows(next(stream), places, detector, config), strict=True)
+                found |= zip(places, rows(next(stream), places, detector, config, moved), strict=True)
                 bar.update(len(places))
             yield joined([found[place] for place in share])
 
 
 def rows(
-    batch: Batch, places: Sequence[Place], detector: Detector, config: EmbedConfig
+    batch: Batch, places: Sequence[Place], detector: Detector, config: EmbedConfig, moved: Mapping[str, Shift]
 ) -> Iterator[dict[str, NDArray[Any]]]:
     """What the file will have of each image of a batch; raises as `described_parts` does."""
     maps = detector.maps_of(batch, pyramid=config.boxes == "detected" or "fpn" in config.maps.values())
@@ -235,9 +240,10 @@ def rows(
                 )
             arrays[name] = (normalised(vectors) if config.normalise else vectors).numpy()
         arrays["labels"] = objects.labels.numpy()
-        arrays["image_ids"] = np.full(len(objects.labels), place.id, dtype=np.int64)
+        shift = moved[place.dataset.split]
+        arrays["image_ids"] = np.full(len(objects.labels), place.id + shift.images, dtype=np.int64)
         if objects.ids is not None:
-            arrays["object_ids"] = objects.ids.numpy()
+            arrays["object_ids"] = objects.ids.numpy() + shift.objects
         arrays["boxes"] = objects.boxes.numpy()
         if objects.scores is not None:
             arrays["scores"] = objects.scores.numpy()
@@ -252,31 +258,41 @@ def opened(config: EmbedConfig) -> list[CocoDataset]:
     Raises
     ------
     InputError
-        If one cannot be read, or they cannot be put together: other categories, or an id in two of them.
+        If one cannot be read, or one has other categories than the first.
     """
     datasets = [CocoDataset(config.data, split) for split in config.split]
-    if len(datasets) == 1:
-        return datasets
-    images: dict[int, str] = {}
-    annotations: dict[int, str] = {}
-    for dataset in datasets:
+    for dataset in datasets[1:]:
         if dataset.categories != datasets[0].categories:
             raise InputError(
                 f"{dataset.annotation_file} has other categories than {datasets[0].annotation_file}; give one split"
             )
-        ids = [int(one) for index in range(len(dataset)) for one in dataset.annotations(index).ids]
-        for name, known, here in (
-            ("image", images, [image.id for image in dataset.images]),
-            ("annotation", annotations, ids),
-        ):
-            for one in here:
-                if one in known:
-                    raise InputError(
-                        f"{name} {one} is in the splits {known[one]} and {dataset.split} of {config.data}; give one "
-                        "split"
-                    )
-            known |= dict.fromkeys(here, dataset.split)
     return datasets
+
+
+class Shift(NamedTuple):
+    """What is added to the ids of a split, because an earlier one has such ids too; 0 for most sets."""
+
+    images: int
+    objects: int
+
+
+def shifts(datasets: Sequence[CocoDataset]) -> dict[str, Shift]:
+    """By split: no two images and no two annotations of several splits may have an id in common.
+
+    Where a split shares one with those before it, all of its ids move up past theirs.
+    """
+    found: dict[str, Shift] = {}
+    images, objects = np.zeros(0, np.int64), np.zeros(0, np.int64)
+    for dataset in datasets:
+        here = np.array([image.id for image in dataset.images], dtype=np.int64)
+        there = np.array([one for at in range(len(dataset)) for one in dataset.annotations(at).ids], dtype=np.int64)
+        found[dataset.split] = shift = Shift(_past(images, here), _past(objects, there))
+        images, objects = np.append(images, here + shift.images), np.append(objects, there + shift.objects)
+    return found
+
+
+def _past(known: NDArray[np.int64], here: NDArray[np.int64]) -> int:
+    return int(known.max() - here.min() + 1) if np.isin(here, known).any() else 0
 
 
 def network(config: EmbedConfig, dataset: CocoDataset) -> tuple[FCOS, dict[str, Any]]:
