@@ -24,7 +24,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from tyro.conf import arg
 
@@ -78,13 +78,13 @@ class PixelsConfig:
     """Updates of its training: a few minutes with the preset mini on two cores."""
     short_side: int = 800
     """The shorter side that images are resized to for looking at objects: more pixels, finer embeddings."""
-    features: Annotated[str, arg(metavar="backbone|fpn")] = "backbone"
+    features: Literal["backbone", "fpn"] = "backbone"
     """Where the features that agents sense are read from; the other map is what they can be told of."""
-    pool: Annotated[str, arg(metavar="box|mask")] = "box"
+    pool: Literal["box", "mask"] = "box"
     """Of what an embedding is the mean: of an object's box or of its mask."""
     min_side: float = 24.0
     """Pixels: objects that are narrower or lower are left out."""
-    agents: int = 400
+    agents: int = run_society.AMONG_OBJECTS["agents"]
     """Size of the society."""
     steps: int = 300
     """How long it lives."""
@@ -98,9 +98,6 @@ class PixelsConfig:
     """Go on with what DIR holds."""
 
     def __post_init__(self) -> None:
-        for name, choices in (("features", ("backbone", "fpn")), ("pool", ("box", "mask"))):
-            if getattr(self, name) not in choices:
-                raise InputError(f"{name} is {getattr(self, name)!r}; give {' or '.join(choices)}")
         for name, least in (("iterations", 1), ("short_side", 32), ("agents", 2), ("steps", 1), ("seed", 0)):
             if getattr(self, name) < least:
                 raise InputError(f"{name} is {getattr(self, name)}; give a number from {least} up")
@@ -135,10 +132,11 @@ def main(args: Sequence[str] | None = None) -> int:
     begin(config.out, work, resume=config.resume)
     spent = {}
     for stage in stages(config, splits):
-        started = time.perf_counter()
         if stage.done():
             print(f"{PROG}: {stage.name}: done before", file=sys.stderr)
-        elif status := carry_out(stage):
+            continue
+        started = time.perf_counter()
+        if status := carry_out(stage):
             print(f"{PROG}: stopped in {stage.name}; go on with --resume and the same words", file=sys.stderr)
             return status
         spent[stage.name] = time.perf_counter() - started
