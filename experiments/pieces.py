@@ -81,7 +81,7 @@ class Kept:
 
     def begin(self, done: Mapping[tuple[str, int], Figures]) -> None:
         """Start the file with what was asked for and what is done already."""
-        lines = [json.dumps(dict(self.of)), *(_line(name, seed, found) for (name, seed), found in done.items())]
+        lines = [json.dumps(dict(self.of)), *(as_line(name, seed, found) for (name, seed), found in done.items())]
         atomic_write(self.path, "".join(f"{line}\n" for line in lines).encode())
 
     def remove(self) -> None:
@@ -131,7 +131,7 @@ def over_seeds(
         for future in as_completed(futures):
             name, seed = futures[future]
             results[name, seed] = found = dict(future.result())
-            file.write(_line(name, seed, found) + "\n")
+            file.write(as_line(name, seed, found) + "\n")
             file.flush()
             bar.set_postfix_str(name)
             bar.update()
@@ -140,7 +140,8 @@ def over_seeds(
     return {name: _gathered([results[name, seed] for seed in seeds], name) for name in measures}
 
 
-def _line(name: str, seed: int, found: Mapping[str, float]) -> str:
+def as_line(name: str, seed: int, found: Mapping[str, float]) -> str:
+    """A piece as it stands in the file of those that are done, without the end of the line."""
     figures = {key: float(figure) if math.isfinite(figure) else None for key, figure in found.items()}
     return json.dumps({"measure": name, "seed": seed, "figures": figures})
 
