@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
+from agents.config import SocietyConfig
 from experiments.detectors_found import BACKBONE, FIGURES, PYRAMID, Detectors
 from experiments.detectors_text import lines_of, sentences, told_of
 from experiments.lab.rows import Row
 from experiments.lab.sentences import HEADINGS
 from experiments.report_chart import BLUE, GREEN, GREY, INK, ORANGE, chart
 from experiments.report_page import Plot, Section, page
-from experiments.report_text import count, esc, number
+from experiments.report_text import count, esc, number, percent
 
 PRETRAINED, SCRATCH, MASKS = "pretrained", "from scratch", "with masks"
 STYLES: Mapping[str, tuple[str, str]] = {
@@ -22,7 +23,11 @@ STYLES: Mapping[str, tuple[str, str]] = {
 }
 """Colour and shape of a detector's point."""
 AXES = {"ap": "AP of the detector", "raw": FIGURES["raw"].lower()}
-STYLE = ".numbers td, .numbers th { padding: 5px 9px; } .numbers td:not(:first-child) { text-align: right; }\n"
+UP = {"library": "labels told by the library", "talk": "share of talks", "narrow": "share of the variance"}
+STYLE = (
+    ".numbers td, .numbers th { padding: 5px 8px; } .numbers td:first-child { min-width: 210px; }\n"
+    ".numbers td:not(:first-child), .numbers th:not(:first-child) { text-align: right; white-space: normal; }\n"
+)
 
 
 def render(found: Sequence[Detectors], *, seeds: int, agents: int, steps: int) -> str:
@@ -94,7 +99,7 @@ def answer(found: Detectors) -> Section:
                     name=f"{found.name}-talk",
                     heading=FIGURES["talk"],
                     note=f"Rank correlation with AP {told_of(found.together('ap', 'talk'))}. Guessing would succeed in "
-                    "a quarter.",
+                    f"{percent(1 / SocietyConfig.candidates)}.",
                     figure=scatter(found, "ap", "talk", reference=False),
                 ),
                 Plot(
@@ -144,7 +149,7 @@ def scatter(
     diagonal: bool = False,
 ) -> go.Figure:
     """A point for each detector, coloured by how it began; with ``numbers`` one for each row as well."""
-    drawn = chart(x=AXES.get(x, x), y=FIGURES[y].lower(), height=height)
+    drawn = chart(x=AXES.get(x, x), y=UP[y], height=height)
     across = found.ap if x == "ap" else found.figures[features][x]
     up = found.figures[features][y]
     ends = [float(across.min()), float(across.max())]
@@ -190,6 +195,7 @@ def _numbered(drawn: go.Figure, found: Detectors, x: str, y: str, features: str)
         x=[float(value) for value in across],
         y=[float(value) for value in up],
         mode="text",
+        textposition="top center",
         text=[str(ranks[row.title]) for row in rows],
         textfont={"size": 13, "color": INK},
         showlegend=False,

@@ -110,14 +110,14 @@ def otherwise(found: Detectors) -> str:
     parts = [
         f"{words} {of(sign)}"
         for words, sign in (
-            ("a better detector goes with more of", 1),
-            ("a better detector goes with less of", -1),
-            ("no trend can be shown in", 0),
+            ("what rises with AP:", 1),
+            ("what falls with AP:", -1),
+            ("what shows no trend:", 0),
         )
         if sign in signs
     ]
     return (
-        f"In other respects {'; '.join(parts)}. Talk goes with how much of the features 8 dimensions hold: "
+        f"In other respects, {'; '.join(parts)}. Talk goes with how much of the features 8 dimensions hold: "
         f"{told_of(found.together('narrow', 'talk'))}."
     )
 

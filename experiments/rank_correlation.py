@@ -69,7 +69,10 @@ def partial(x: Floats, y: Floats, given: Floats) -> Floats:
 
 
 def over_rows(statistic: Callable[..., Floats], *figures: Floats) -> Correlation:
-    """A statistic of ``figures``, each [rows], and its interval; rows of which one is not known are left out."""
+    """A statistic of ``figures``, each [rows], and its interval; rows of which one is not known are left out.
+
+    There is no interval where more of the drawn samples than it leaves out have no such statistic.
+    """
     known = np.stack(figures)
     known = known[:, np.isfinite(known).all(axis=0)]
     n = known.shape[1]
@@ -78,8 +81,10 @@ def over_rows(statistic: Callable[..., Floats], *figures: Floats) -> Correlation
         return Correlation(value=value, low=math.nan, high=math.nan, rows=n)
     drawn = np.random.default_rng(0).integers(n, size=(RESAMPLED, n))
     values = statistic(*known[:, drawn])
-    outside = (1 - CONFIDENCE) / 2
-    low, high = np.nanquantile(values, (outside, 1 - outside))
+    low, high = np.nan, np.nan
+    if np.isnan(values).mean() <= 1 - CONFIDENCE:
+        outside = (1 - CONFIDENCE) / 2
+        low, high = np.nanquantile(values, (outside, 1 - outside))
     return Correlation(value=value, low=float(low), high=float(high), rows=n)
 
 
