@@ -19,7 +19,8 @@ class SocietyConfig:
     dimensions: int = 8
     """Dimensions in a view, at most 8."""
     sensors: int | None = None
-    """Features an agent senses; by default a quarter of the world's, at most 48 and at least 8."""
+    """Features an agent senses; by default a quarter of the world's, at most 48 and at least 8, or 24 of objects found
+    in images."""
     memory: int = 192
     """Objects an agent remembers (a reservoir of all it has seen)."""
     childhood: int = 32

@@ -22,6 +22,10 @@ NO_ORIGIN, EXEMPLAR, FACTOR, COMPONENT, RANDOM, EMBEDDING = 0, 1, 2, 3, 4, 5
 ORIGIN_NAMES = ("none", "exemplar", "factor", "component", "random", "embedding")
 """How a dimension first arose, see `agents.sources`; "none" for empty slots, and for what was put there by hand."""
 
+AMONG_OBJECTS = 24
+"""Features that an agent senses of objects found in images, unless told otherwise: all channels of a network hang
+together, and minds who sense less of them differ more."""
+
 NOTHING = -1
 """No object, no word, no concept, no parent."""
 
@@ -236,9 +240,10 @@ def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def n_sensors(config: SocietyConfig, world: World) -> int:
     """How many features an agent senses in this world."""
-    if config.sensors is None:
-        return min(max(world.n_features // 4, 8), 48, world.n_features)
-    return config.sensors
+    if config.sensors is not None:
+        return config.sensors
+    usual = AMONG_OBJECTS if world.instances is not None else min(max(world.n_features // 4, 8), 48)
+    return min(usual, world.n_features)
 
 
 def distinct(rng: np.random.Generator, n: int, m: int, high: int) -> NDArray[np.int32]:

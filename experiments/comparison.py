@@ -49,7 +49,7 @@ from tyro.conf import arg
 from agents.errors import InputError
 from agents.society import Society
 from agents.world import World
-from experiments import command_line, compared, out_file, run_files
+from experiments import command_line, compared, out_file, run_files, run_society
 from experiments.compared import Compared
 from experiments.measuring import Recorder, closing_library
 from experiments.pieces import Figures, Kept, over_seeds, program
@@ -209,8 +209,9 @@ def main(comparison: Comparison, args: Sequence[str] | None = None, *, prog: str
 
 
 def lives_of(comparison: Comparison, config: ComparisonConfig) -> dict[str, RunConfig]:
-    """How a society lives under each condition."""
+    """How a society lives under each condition: as usual in such a world, but in the conditions' numbers."""
     usual: dict[str, Any] = {
+        **run_society.life_in(config.world),
         "world": config.world,
         "agents": config.agents or (QUICK_AGENTS if config.quick else AGENTS),
         "steps": config.steps or (QUICK_STEPS if config.quick else STEPS),

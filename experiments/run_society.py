@@ -48,10 +48,10 @@ OVERHEARD = 3
 WORLDS = ("objects", "digits", "planted")
 """Those that are not read from a file that somebody names."""
 
-AMONG_OBJECTS: dict[str, Any] = {"agents": 600, "sensors": 24, "attention": 0.0, "probe": 1000}
+AMONG_OBJECTS: dict[str, Any] = {"agents": 600, "attention": 0.0, "probe": 1000}
 """How societies live among embedded objects, unless told otherwise. There every feature hangs together with every
-other: more minds who sense less differ more, and attention, which climbs towards what goes together, would make them
-all alike. And objects are few, so that anyone can point at all of them."""
+other, and attention, which climbs towards what goes together, would make all minds alike; it takes more of them to
+cover so many dimensions; and objects are few, so that anyone can point at all of them."""
 
 LARGEST = 2**31 - 1
 """The columns of a population count in 32 bits."""
@@ -165,8 +165,13 @@ def parse(args: Sequence[str] | None = None) -> RunConfig:
 
 def usual(world: str = "objects") -> RunConfig:
     """How a society lives in a world, unless told otherwise."""
-    objects = world == "objects" or (world not in WORLDS and tells_of_objects(Path(world)))
-    return RunConfig(world=world, **(AMONG_OBJECTS if objects else {}))
+    return RunConfig(world=world, **life_in(world))
+
+
+def life_in(world: str) -> dict[str, Any]:
+    """The settings that are others in such a world than elsewhere; empty for most."""
+    among_objects = world == "objects" or (world not in WORLDS and tells_of_objects(Path(world)))
+    return AMONG_OBJECTS if among_objects else {}
 
 
 def run(config: RunConfig, saved: Saved | None, out: Path) -> int:
