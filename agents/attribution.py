@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from agents.config import SocietyConfig
 from agents.meeting import Experience
-from agents.perception import levels
-from agents.population import Population
+from agents.perception import heights
+from agents.population import MANY, Population
 from agents.superiority import higher
 from agents.world import World
 
@@ -182,12 +182,16 @@ def expected_standings(
 
     The share of acquaintances below, ties counting half; 1/2 for an agent that remembers nobody.
     """
+    if len(rows) >= MANY:
+        from agents import kernels
+
+        return kernels.standings(population, world.features, rows, slots, partners, acquaintances=ACQUAINTANCES)
     memory = population.seen[rows, : min(ACQUAINTANCES, population.seen.shape[1])]
     there = memory >= 0
     objects = np.concatenate(
         [population.body[rows, None], population.body[partners, None], np.where(there, memory, 0)], axis=1
     )
-    height = levels(population, world, rows, objects)[np.arange(len(rows)), :, slots].astype(np.float64)
+    height = heights(population, world, rows, slots, objects)
     count = there.sum(axis=1)
 
     def share_below(place: int) -> NDArray[np.float64]:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from agents.config import SocietyConfig
 from agents.meeting import Meeting
 from agents.perception import levels
-from agents.population import NOTHING, Population
+from agents.population import MANY, NOTHING, Population
 from agents.world import World
 
 MEMORY_OF_SUCCESS = 0.05
@@ -67,6 +67,8 @@ def talk(
     pointed = world.probe[rng.integers(len(world.probe), size=(len(meeting), config.common_ground))]
     if config.game == "gesture":
         return _gesture_game(population, world, meeting, pointed, n_words)
+    if len(meeting) >= MANY:
+        return _compiled_language_game(population, world, meeting, pointed, choice, config, n_words)
     return _language_game(population, world, meeting, pointed, choice, config, n_words)
 
 
@@ -111,7 +113,7 @@ def _language_game(
     lost = np.flatnonzero(~known & ~mute)
     shown = np.concatenate([meeting.scene[lost], pointed[lost]], axis=1)
     demonstrated = levels(population, world, speaker[lost], shown)[np.arange(len(lost)), :, slot[lost]]
-    lined_up = _line_up(population, world, hearer[lost], shown, demonstrated)
+    lined_up = line_up(population, world, hearer[lost], shown, demonstrated)
     taker = lined_up >= 0
     add_word(population.words, hearer[lost[taker]], lined_up[taker], word[lost[taker]])
     meaning[lost] = lined_up
@@ -128,6 +130,35 @@ def _language_game(
         hearer_slot=meaning,
         picked=np.where(known, picked, NOTHING),
         n_words=n_words,
+    )
+
+
+def _compiled_language_game(
+    population: Population,
+    world: World,
+    meeting: Meeting,
+    pointed: NDArray[np.int32],
+    choice: NDArray[np.float64],
+    config: SocietyConfig,
+    n_words: int,
+) -> Talk:
+    """The same as `_language_game`, pair by pair; only the coining of words has to know how many came before."""
+    from agents import kernels
+
+    slot, word, gesture = kernels.say(population, world.features, meeting, choice, audience=config.audience)
+    coined = (word < 0) & (slot >= 0)
+    word[coined] = n_words + np.arange(coined.sum())
+    add_word(population.words, meeting.speaker[coined], slot[coined], word[coined])
+
+    meaning, picked = kernels.hear(population, world.features, meeting, pointed, (slot, word, gesture))
+    return Talk(
+        success=picked == meeting.topic,
+        word=word,
+        known=picked >= 0,
+        speaker_slot=slot,
+        hearer_slot=meaning,
+        picked=picked,
+        n_words=n_words + int(coined.sum()),
     )
 
 
@@ -223,7 +254,7 @@ def agreement(shown: NDArray[np.float32], own: NDArray[np.float32]) -> NDArray[n
     return np.divide(np.einsum("bg,bgs->bs", a, b), scale, out=np.zeros_like(scale), where=scale > 1e-9)
 
 
-def _line_up(
+def line_up(
     population: Population,
     world: World,
     rows: NDArray[np.intp],
@@ -277,6 +308,13 @@ def _first(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
 
 def remember_success(population: Population, meeting: Meeting, outcome: Talk) -> None:
     """Let both sides get used to how well they understand each other: running means, by dimension and in all."""
+    if len(meeting) >= MANY:
+        from agents import kernels
+
+        slots = np.concatenate([outcome.speaker_slot, outcome.hearer_slot])
+        won = np.concatenate([outcome.success, outcome.success])
+        kernels.remember(population, meeting.participants, slots, won, rate=MEMORY_OF_SUCCESS)
+        return
     won = outcome.success.astype(np.float32)
     for side, slot in ((meeting.speaker, outcome.speaker_slot), (meeting.hearer, outcome.hearer_slot)):
         population.success[side] += MEMORY_OF_SUCCESS * (won - population.success[side])

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.config import SocietyConfig
-from agents.population import ABSTRACT, NOTHING, RAW, Population, likeness, unit
+from agents.population import ABSTRACT, MANY, NOTHING, RAW, Population, likeness, unit
 from agents.world import World
 
 CHUNK = 2048
@@ -23,6 +23,11 @@ def perceive(
     """
     capacity = population.seen.shape[1]
     luck = rng.random(objects.shape)
+    if len(rows) >= MANY:
+        from agents import kernels
+
+        kernels.perceive(population, rows, objects, luck)
+        return
     for place in range(objects.shape[1]):
         count, looks = population.n_seen[rows], objects[:, place] != NOTHING
         slot = np.where(count < capacity, count, (luck[:, place] * (count + 1)).astype(np.int32))
@@ -40,8 +45,27 @@ def levels(
     population: Population, world: World, rows: NDArray[np.intp], objects: NDArray[np.int32]
 ) -> NDArray[np.float32]:
     """float32 [n, C, S]: how high ``objects [n, C]`` stand on each dimension of ``rows [n]`` (0 in empty slots)."""
+    if len(rows) >= MANY:
+        from agents import kernels
+
+        return kernels.levels(population, world.features, rows, objects)
     sensed = sense(world.features, objects, population.sensor[rows])
     return np.matmul(sensed, population.loading[rows].swapaxes(1, 2))
+
+
+def heights(
+    population: Population,
+    world: World,
+    rows: NDArray[np.intp],
+    slots: NDArray[np.intp],
+    objects: NDArray[np.int32],
+) -> NDArray[np.float32]:
+    """float32 [n, C]: how high ``objects [n, C]`` stand on the one dimension in ``slots [n]`` of ``rows [n]``."""
+    if len(rows) >= MANY:
+        from agents import kernels
+
+        return kernels.heights(population, world.features, rows, slots, objects)
+    return levels(population, world, rows, objects)[np.arange(len(rows)), :, slots]
 
 
 def shift_attention(

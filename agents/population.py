@@ -22,12 +22,19 @@ NO_ORIGIN, EXEMPLAR, FACTOR, COMPONENT, RANDOM, EMBEDDING = 0, 1, 2, 3, 4, 5
 ORIGIN_NAMES = ("none", "exemplar", "factor", "component", "random", "embedding")
 """How a dimension first arose, see `agents.sources`; "none" for empty slots, and for what was put there by hand."""
 
+PART = 65_536
+"""Agents for whom random numbers are drawn at a time where there are many of them."""
+
 AMONG_OBJECTS = 24
 """Features that an agent senses of objects found in images, unless told otherwise: all channels of a network hang
 together, and minds who sense less of them differ more."""
 
 NOTHING = -1
 """No object, no word, no concept, no parent."""
+
+MANY = 2000
+"""Agents (or pairs of them) from which the compiled `agents.kernels` do the work. What takes time of fewer is the
+calls, of which arrays need few more; and to load Numba and the kernels would take longer than many a life."""
 
 NEUTRAL = 0.5
 """Superiority of an agent that has not been in a contest yet: neither above nor below."""
@@ -188,7 +195,13 @@ def found(world: World, config: SocietyConfig, rng: np.random.Generator) -> Popu
 def first_exemplars(population: Population, world: World, config: SocietyConfig) -> None:
     """The raw dimensions of the first generation: likeness to oneself, then to childhood acquaintances."""
     n, known = len(population), min(config.childhood, config.memory)
-    for slot in range(min(config.exemplars, 1 + known)):
+    n_slots = min(config.exemplars, 1 + known)
+    if n >= MANY:
+        from agents import kernels
+
+        kernels.first_exemplars(population, world.features, n_slots)
+        return
+    for slot in range(n_slots):
         objects = population.body if slot == 0 else population.seen[:, slot - 1]
         take_exemplar(population, np.arange(n), np.full(n, slot), objects, world, step=0)
 
@@ -203,7 +216,10 @@ def grow_up(
     """Give newborns their childhood: the first objects they have seen."""
     known = min(config.childhood, config.memory)
     population.seen[rows] = NOTHING
-    population.seen[rows, :known] = world.train[rng.integers(len(world.train), size=(len(rows), known))]
+    # In parts, which make the same draws: a million childhoods at once would take as much room as the memories.
+    for start in range(0, len(rows), PART):
+        part = rows[start : start + PART]
+        population.seen[part, :known] = world.train[rng.integers(len(world.train), size=(len(part), known))]
     population.n_seen[rows] = known
 
 
@@ -247,7 +263,29 @@ def n_sensors(config: SocietyConfig, world: World) -> int:
 
 
 def distinct(rng: np.random.Generator, n: int, m: int, high: int) -> NDArray[np.int32]:
-    """int32 [n, m]: in each row m distinct numbers under ``high``, in random order."""
-    # Chunks keep the [n, high] random keys within memory when n is a million.
-    chunks = [np.argsort(rng.random((min(4096, n - start), high)), axis=1)[:, :m] for start in range(0, n, 4096)]
-    return np.concatenate(chunks).astype(np.int32) if chunks else np.zeros((0, m), dtype=np.int32)
+    """int32 [n, m]: in each row m distinct numbers under ``high``, in random order.
+
+    Few rows are the first places of shuffled ones, by random keys [n, high]; for many, so many draws would take longer
+    than all the rest of founding, and they are dealt.
+    """
+    if n >= MANY:
+        from agents import kernels
+
+        draws = (rng.random((min(PART, n - start), m)) for start in range(0, n, PART))
+        return np.concatenate([kernels.dealt(part, high) for part in draws])
+    return np.argsort(rng.random((n, high)), axis=1)[:, :m].astype(np.int32)
+
+
+def dealt(draws: NDArray[np.float64], high: int) -> NDArray[np.int32]:
+    """int32 [n, m]: the first m of the numbers under ``high`` as ``draws [n, m]`` in [0, 1) shuffle them.
+
+    Fisher and Yates's way, as far as it is needed: place k takes what is in a random place from k on, and gives its own.
+    """
+    n, m = draws.shape
+    everyone, deck = np.arange(n), np.tile(np.arange(high, dtype=np.int32), (n, 1))
+    for k in range(m):
+        place = k + (draws[:, k] * (high - k)).astype(np.intp)
+        taken = deck[everyone, place]
+        deck[everyone, place] = deck[:, k]
+        deck[:, k] = taken
+    return deck[:, :m]

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from agents.config import SocietyConfig
 from agents.meeting import Experience
-from agents.perception import levels, sense
-from agents.population import NEUTRAL, Population
+from agents.perception import heights, levels, sense
+from agents.population import MANY, NEUTRAL, Population
 from agents.world import World
 
 LEVEL = 1e-5
@@ -39,7 +39,7 @@ def compare(population: Population, world: World, experience: Experience, config
     """
     rows, slots = experience.rows, experience.slots
     bodies = np.stack([population.body[rows], population.body[experience.partners]], axis=1)
-    height = levels(population, world, rows, bodies)[np.arange(len(rows)), :, slots].astype(np.float64)
+    height = heights(population, world, rows, slots, bodies)
     outcomes = dict(experience.outcomes, comparison=higher(height[:, 0], height[:, 1]))
     if config.reward_prediction > 0:
         sensed = sense(world.features, experience.topic[:, None], population.sensor[rows])[:, 0]
@@ -91,16 +91,42 @@ def feel(population: Population, experience: Experience, config: SocietyConfig) 
     rows, slots = experience.rows, experience.slots
     felt = experience.outcomes if experience.felt is None else experience.felt
     weights = config.reward_weights
-    for source, reward in felt.items():
-        population.score[rows, slots] = updated(
-            population.score[rows, slots],
-            reward,
+    fed = [source for source in felt if weights[source] > 0]
+    for source in fed:
+        _feed(
+            population,
+            rows,
+            slots,
+            felt[source],
             rate_up=config.rate_up * weights[source],
             rate_down=config.rate_down * weights[source],
             superiority=config.superiority,
         )
-    if any(weights[source] > 0 for source in felt):
+    if fed:
         population.contests[rows, slots] += 1
+
+
+def _feed(
+    population: Population,
+    rows: NDArray[np.intp],
+    slots: NDArray[np.intp],
+    reward: NDArray[np.float64],
+    *,
+    rate_up: float,
+    rate_down: float,
+    superiority: Literal["expectile", "quantile"],
+) -> None:
+    """Update the scores in ``slots [n]`` of ``rows [n]`` towards ``reward [n]`` (see `updated`)."""
+    if len(rows) >= MANY:
+        from agents import kernels
+
+        kernels.feed(
+            population, rows, slots, reward, rate_up=rate_up, rate_down=rate_down, by_steps=superiority == "quantile"
+        )
+        return
+    population.score[rows, slots] = updated(
+        population.score[rows, slots], reward, rate_up=rate_up, rate_down=rate_down, superiority=superiority
+    )
 
 
 def bernoulli_fixed_point(win_rate: NDArray[np.floating], *, rate_up: float, rate_down: float) -> NDArray[np.float64]:

@@ -1,0 +1,712 @@
+"""The compiled inner loops of the tick: what large societies spend their time on, without temporaries.
+
+Each does what a plain NumPy form elsewhere, named in its docstring, does in whole arrays; tests hold the two against
+each other. They differ in the last digits of levels, which are summed here sensor by sensor, in the same order on every
+machine. Nothing is drawn here: random numbers come in, whole arrays of them.
+
+A kernel works on a range of agents or pairs, each of whom writes only to what is its own. So ranges can be done in any
+order and in any number of threads, with the same result. The threads are plain ones that live as long as one call: they
+take ranges as they get done with the last, which on a busy machine loses less than equal shares, they need no compiling
+of their own, and they leave nothing behind that would keep a process from forking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.population import EXEMPLAR, NEUTRAL, NOTHING, RAW
+from agents.superiority import AS_EXPECTED, LEVEL
+
+if TYPE_CHECKING:
+    from agents.meeting import Meeting
+    from agents.population import Population
+
+RANGE = 8192
+"""Agents or pairs that a thread does at a time."""
+
+# No "fastmath": the order of a sum, and whether a product is rounded before it is added, would hang on the machine.
+_jit = numba.njit(cache=True, nogil=True, error_model="numpy")
+
+
+
+def shared_out(kernel: Callable[..., None], n: int, *arguments: Any) -> None:
+    """Call ``kernel(start, stop, *arguments)`` on ranges that make up 0 to n, in as many threads as Numba may have.
+
+    That is NUMBA_NUM_THREADS where it is set, else as many as the process may use processors.
+    """
+    threads = min(numba.config.NUMBA_NUM_THREADS, -(-n // RANGE))
+    if threads <= 1:
+        kernel(0, n, *arguments)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        starts = range(0, n, RANGE)
+        for done in [pool.submit(kernel, start, min(start + RANGE, n), *arguments) for start in starts]:
+            done.result()
+
+
+# ---- levels
+
+
+@_jit
+def _along(
+    features: NDArray[np.float32],
+    objects: NDArray[np.int32],
+    sensor: NDArray[np.int32],
+    loading: NDArray[np.float32],
+    out: NDArray[np.float32],
+) -> None:
+    """Write the levels [C] of ``objects [C]`` along one ``loading [m]``."""
+    n, m = len(objects), len(sensor)
+    # Four sums at a time: each has to wait for its own last addition, but not for the others'.
+    for c in range(0, n - 3, 4):
+        r0, r1 = features[objects[c]], features[objects[c + 1]]
+        r2, r3 = features[objects[c + 2]], features[objects[c + 3]]
+        h0 = h1 = h2 = h3 = np.float32(0)
+        for j in range(m):
+            at, weight = np.uintp(sensor[j]), loading[j]
+            h0 += r0[at] * weight
+            h1 += r1[at] * weight
+            h2 += r2[at] * weight
+            h3 += r3[at] * weight
+        out[c], out[c + 1], out[c + 2], out[c + 3] = h0, h1, h2, h3
+    for c in range(n - n % 4, n):
+        r0, h0 = features[objects[c]], np.float32(0)
+        for j in range(m):
+            h0 += r0[np.uintp(sensor[j])] * loading[j]
+        out[c] = h0
+
+
+@_jit
+def _along_some(
+    features: NDArray[np.float32],
+    objects: NDArray[np.int32],
+    sensor: NDArray[np.int32],
+    loading: NDArray[np.float32],
+    slots: NDArray[np.intp],
+    n_slots: int,
+    out: NDArray[np.float32],
+) -> None:
+    """Write the levels of ``objects [C]`` along the first ``n_slots`` of ``slots`` of ``loading [S, m]``, [C, :]."""
+    n, m = len(objects), len(sensor)
+    for first in range(0, n_slots, 4):
+        # A block of less than four does its last slot again; there is room for it.
+        s0, last = slots[first], n_slots - 1
+        w0, w1 = loading[s0], loading[slots[min(first + 1, last)]]
+        w2, w3 = loading[slots[min(first + 2, last)]], loading[slots[min(first + 3, last)]]
+        for c in range(n):
+            row = features[objects[c]]
+            h0 = h1 = h2 = h3 = np.float32(0)
+            for j in range(m):
+                x = row[np.uintp(sensor[j])]
+                h0 += x * w0[j]
+                h1 += x * w1[j]
+                h2 += x * w2[j]
+                h3 += x * w3[j]
+            out[c, first], out[c, first + 1], out[c, first + 2], out[c, first + 3] = h0, h1, h2, h3
+
+
+@_jit
+def _room(n_objects: int, n_slots: int) -> NDArray[np.float32]:
+    """Where `_along_some` can write."""
+    return np.empty((n_objects, n_slots + (-n_slots) % 4), np.float32)
+
+
+@_jit
+def _levels(
+    start: int,
+    stop: int,
+    features: NDArray[np.float32],
+    sensor: NDArray[np.int32],
+    loading: NDArray[np.float32],
+    rows: NDArray[np.intp],
+    objects: NDArray[np.int32],
+    out: NDArray[np.float32],
+) -> None:
+    n_slots = loading.shape[1]
+    slots, room = np.arange(n_slots), _room(objects.shape[1], n_slots)
+    for i in range(start, stop):
+        row = rows[i]
+        _along_some(features, objects[i], sensor[row], loading[row], slots, n_slots, room)
+        out[i] = room[:, :n_slots]
+
+
+def levels(
+    population: Population, features: NDArray[np.float32], rows: NDArray[np.intp], objects: NDArray[np.int32]
+) -> NDArray[np.float32]:
+    """`agents.perception.levels`: of ``objects [n, C]`` on each dimension of ``rows [n]``, float32 [n, C, S]."""
+    out = np.empty((*objects.shape, population.n_slots), dtype=np.float32)
+    shared_out(_levels, len(rows), features, population.sensor, population.loading, rows, objects, out)
+    return out
+
+
+@_jit
+def _heights(
+    start: int,
+    stop: int,
+    features: NDArray[np.float32],
+    sensor: NDArray[np.int32],
+    loading: NDArray[np.float32],
+    rows: NDArray[np.intp],
+    slots: NDArray[np.intp],
+    objects: NDArray[np.int32],
+    out: NDArray[np.float32],
+) -> None:
+    for i in range(start, stop):
+        _along(features, objects[i], sensor[rows[i]], loading[rows[i], slots[i]], out[i])
+
+
+def heights(
+    population: Population,
+    features: NDArray[np.float32],
+    rows: NDArray[np.intp],
+    slots: NDArray[np.intp],
+    objects: NDArray[np.int32],
+) -> NDArray[np.float32]:
+    """`agents.perception.heights`: of ``objects [n, C]`` on the dimension in ``slots [n]``, float32 [n, C]."""
+    out = np.empty(objects.shape, dtype=np.float32)
+    shared_out(_heights, len(rows), features, population.sensor, population.loading, rows, slots, objects, out)
+    return out
+
+
+# ---- perceive
+
+
+@_jit
+def _perceive(
+    start: int,
+    stop: int,
+    seen: NDArray[np.int32],
+    n_seen: NDArray[np.int32],
+    rows: NDArray[np.intp],
+    objects: NDArray[np.int32],
+    luck: NDArray[np.float64],
+) -> None:
+    capacity = seen.shape[1]
+    for i in range(start, stop):
+        row, count = rows[i], n_seen[rows[i]]
+        for place in range(objects.shape[1]):
+            if objects[i, place] == NOTHING:
+                continue
+            slot = count if count < capacity else np.int32(luck[i, place] * (count + 1))
+            if slot < capacity:
+                seen[row, slot] = objects[i, place]
+            count += 1
+        n_seen[row] = count
+
+
+def perceive(
+    population: Population, rows: NDArray[np.intp], objects: NDArray[np.int32], luck: NDArray[np.float64]
+) -> None:
+    """`agents.perception.perceive`: ``rows [n]`` remember ``objects [n, C]`` by ``luck [n, C]`` in [0, 1)."""
+    shared_out(_perceive, len(rows), population.seen, population.n_seen, rows, objects, luck)
+
+
+# ---- talk
+
+
+@_jit
+def _is_among(word: int, words: NDArray[np.int32], n_words: int) -> bool:
+    for k in range(n_words):
+        if words[k] == word:
+            return True
+    return False
+
+
+@_jit
+def _add_word(inventory: NDArray[np.int32], word: int) -> None:
+    """`agents.communication.add_word`, of one inventory [W]."""
+    size = (inventory >= 0).sum()
+    if size == len(inventory):
+        for k in range(size - 1):
+            inventory[k] = inventory[k + 1]
+        size -= 1
+    inventory[size] = word
+
+
+@_jit
+def _keep_only(inventory: NDArray[np.int32], word: int) -> None:
+    for k in range(len(inventory)):
+        inventory[k] = NOTHING
+    inventory[0] = word
+
+
+@_jit
+def _standardise(height: NDArray[np.float32], z: NDArray[np.float64]) -> None:
+    """`agents.communication.standardised`, of the levels [C] on one dimension."""
+    n, mean, variance = len(height), 0.0, 0.0
+    for c in range(n):
+        mean += height[c]
+    mean /= n
+    for c in range(n):
+        z[c] = height[c] - mean
+        variance += z[c] * z[c]
+    spread = np.sqrt(variance / n)
+    for c in range(n):
+        z[c] = z[c] / spread if spread > 1e-6 else 0.0
+
+
+@_jit
+def _agreement(shown: NDArray[np.float32], own: NDArray[np.float32]) -> float:
+    """`agents.communication.agreement`, of the levels [G] of two dimensions."""
+    n, mean_a, mean_b = len(shown), 0.0, 0.0
+    for g in range(n):
+        mean_a += shown[g]
+        mean_b += own[g]
+    mean_a, mean_b = mean_a / n, mean_b / n
+    square_a, square_b, product = 0.0, 0.0, 0.0
+    for g in range(n):
+        a, b = shown[g] - mean_a, own[g] - mean_b
+        square_a += a * a
+        square_b += b * b
+        product += a * b
+    scale = np.sqrt(square_a * square_b)
+    return product / scale if scale > 1e-9 else 0.0
+
+
+@_jit
+def _self_esteem(kind: NDArray[np.int8], score: NDArray[np.float32]) -> float:
+    """`Population.self_esteem`, of one view [S]."""
+    count, total = 0, 0.0
+    for s in range(len(kind)):
+        if kind[s] != 0:
+            count += 1
+            total += score[s]
+    return total / count if count > 0 else NEUTRAL
+
+
+@_jit
+def _say(
+    start: int,
+    stop: int,
+    features: NDArray[np.float32],
+    sensor: NDArray[np.int32],
+    loading: NDArray[np.float32],
+    kind: NDArray[np.int8],
+    words: NDArray[np.int32],
+    speaker: NDArray[np.intp],
+    hearer: NDArray[np.intp],
+    scene: NDArray[np.int32],
+    topic: NDArray[np.intp],
+    choice: NDArray[np.float64],
+    audience: bool,
+    slot: NDArray[np.intp],
+    word: NDArray[np.int32],
+    gesture: NDArray[np.float64],
+) -> None:
+    n_slots, n_places = words.shape[1:]
+    n_scene = scene.shape[1]
+    lexicon = np.empty(n_slots * n_places, np.int32)
+    eligible = np.empty(n_slots, np.intp)
+    height, z = _room(n_scene, n_slots), np.empty(n_scene, np.float64)
+    said = np.empty(n_places, np.int32)
+    for i in range(start, stop):
+        ours, theirs = words[speaker[i]], words[hearer[i]]
+        known = 0
+        if audience:
+            for s in range(n_slots):
+                for k in range(n_places):
+                    if theirs[s, k] >= 0:
+                        lexicon[known] = theirs[s, k]
+                        known += 1
+
+        # Which dimensions come into question: those whose word the hearer knows, or else all that are held.
+        n_eligible, preferred = 0, False
+        for s in range(n_slots):
+            if kind[speaker[i], s] == 0:
+                continue
+            shared = False
+            for k in range(n_places):
+                shared = shared or (ours[s, k] >= 0 and _is_among(ours[s, k], lexicon, known))
+            if shared and not preferred:
+                n_eligible, preferred = 0, True
+            if shared == preferred:
+                eligible[n_eligible] = s
+                n_eligible += 1
+        slot[i], word[i], gesture[i] = NOTHING, NOTHING, 0.0
+        if n_eligible == 0:
+            continue
+
+        # Along which of them the topic stands apart most from its nearest rival.
+        _along_some(features, scene[i], sensor[speaker[i]], loading[speaker[i]], eligible, n_eligible, height)
+        widest = -1.0
+        for e in range(n_eligible):
+            _standardise(height[:, e], z)
+            margin = np.inf
+            for c in range(n_scene):
+                if c != topic[i]:
+                    margin = min(margin, abs(z[c] - z[topic[i]]))
+            if margin > widest:
+                widest, slot[i], gesture[i] = margin, eligible[e], z[topic[i]]
+
+        # Which word for it: one that the hearer knows, or else any; or none.
+        candidates = 0
+        for k in range(n_places):
+            own = ours[slot[i], k]
+            if own >= 0 and (not preferred or _is_among(own, lexicon, known)):
+                said[candidates] = own
+                candidates += 1
+        if candidates > 0:
+            word[i] = said[int(choice[i] * candidates)]
+
+
+def say(
+    population: Population,
+    features: NDArray[np.float32],
+    meeting: Meeting,
+    choice: NDArray[np.float64],
+    *,
+    audience: bool,
+) -> tuple[NDArray[np.intp], NDArray[np.int32], NDArray[np.float64]]:
+    """What the speakers of B pairs say: the dimension ``slot``, the ``word`` for it, the ``gesture``, each [B].
+
+    `agents.communication.choose_dimension` on standardised levels, then `pick_word`; -1 for the slot of a speaker
+    without dimensions, and for the word where there is none yet.
+    """
+    n = len(meeting)
+    slot, word, gesture = np.empty(n, dtype=np.intp), np.empty(n, dtype=np.int32), np.empty(n)
+    shared_out(
+        _say,
+        n,
+        features,
+        population.sensor,
+        population.loading,
+        population.kind,
+        population.words,
+        meeting.speaker,
+        meeting.hearer,
+        meeting.scene,
+        meeting.topic,
+        choice,
+        audience,
+        slot,
+        word,
+        gesture,
+    )
+    return slot, word, gesture
+
+
+@_jit
+def _hear(
+    start: int,
+    stop: int,
+    features: NDArray[np.float32],
+    sensor: NDArray[np.int32],
+    loading: NDArray[np.float32],
+    kind: NDArray[np.int8],
+    score: NDArray[np.float32],
+    contests: NDArray[np.int32],
+    words: NDArray[np.int32],
+    speaker: NDArray[np.intp],
+    hearer: NDArray[np.intp],
+    scene: NDArray[np.int32],
+    topic: NDArray[np.intp],
+    pointed: NDArray[np.int32],
+    slot: NDArray[np.intp],
+    word: NDArray[np.int32],
+    gesture: NDArray[np.float64],
+    meaning: NDArray[np.intp],
+    picked: NDArray[np.intp],
+) -> None:
+    n_slots, n_places = words.shape[1:]
+    n_scene, n_shown = scene.shape[1], scene.shape[1] + pointed.shape[1]
+    shown, demonstrated = np.empty(n_shown, np.int32), np.empty(n_shown, np.float32)
+    own, held = _room(n_shown, n_slots), np.empty(n_slots, np.intp)
+    height, z = np.empty(n_scene, np.float32), np.empty(n_scene, np.float64)
+    for i in range(start, stop):
+        meaning[i] = picked[i] = NOTHING
+        if slot[i] < 0:
+            continue
+        a, b = speaker[i], hearer[i]
+        for s in range(n_slots):
+            if _is_among(word[i], words[b, s], n_places):
+                meaning[i] = s
+                break
+
+        # A word that it knows: the object that stands nearest to the gesture. On success both keep only that word.
+        if meaning[i] >= 0:
+            _along(features, scene[i], sensor[b], loading[b, meaning[i]], height)
+            _standardise(height, z)
+            nearest = np.inf
+            for c in range(n_scene):
+                if abs(z[c] - gesture[i]) < nearest:
+                    nearest, picked[i] = abs(z[c] - gesture[i]), c
+            if picked[i] == topic[i]:
+                _keep_only(words[a, slot[i]], word[i])
+                _keep_only(words[b, meaning[i]], word[i])
+            continue
+
+        # One that it does not know: the own dimension that orders what is shown most alike.
+        n_held = 0
+        for s in range(n_slots):
+            if kind[b, s] != 0:
+                held[n_held] = s
+                n_held += 1
+        if n_held == 0:
+            continue
+        shown[:n_scene] = scene[i]
+        shown[n_scene:] = pointed[i]
+        _along(features, shown, sensor[a], loading[a, slot[i]], demonstrated)
+        _along_some(features, shown, sensor[b], loading[b], held, n_held, own)
+        best, turns = -np.inf, False
+        for e in range(n_held):
+            s, r = held[e], _agreement(demonstrated, own[:, e])
+            named = words[b, s].max() >= 0
+            fit = r if named else abs(r)
+            if fit > best:
+                best, meaning[i], turns = fit, s, not named and r < 0
+        if turns:
+            esteem = _self_esteem(kind[b], score[b])
+            for j in range(loading.shape[2]):
+                loading[b, meaning[i], j] *= -1
+            score[b, meaning[i]] = esteem
+            contests[b, meaning[i]] = 0
+        _add_word(words[b, meaning[i]], word[i])
+
+
+def hear(
+    population: Population,
+    features: NDArray[np.float32],
+    meeting: Meeting,
+    pointed: NDArray[np.int32],
+    said: tuple[NDArray[np.intp], NDArray[np.int32], NDArray[np.float64]],
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """What the hearers of B pairs make of it: the dimension ``meaning [B]``, and the place ``picked [B]``.
+
+    `agents.communication.nearest`, after which both sides keep only a word that was understood. Who does not know the
+    word picks nothing (-1), is shown, and takes it over (`line_up`, `add_word`).
+    """
+    n = len(meeting)
+    meaning, picked = np.empty(n, dtype=np.intp), np.empty(n, dtype=np.intp)
+    shared_out(
+        _hear,
+        n,
+        features,
+        population.sensor,
+        population.loading,
+        population.kind,
+        population.score,
+        population.contests,
+        population.words,
+        meeting.speaker,
+        meeting.hearer,
+        meeting.scene,
+        meeting.topic,
+        pointed,
+        *said,
+        meaning,
+        picked,
+    )
+    return meaning, picked
+
+
+# ---- attribute
+
+
+@_jit
+def _standings(
+    start: int,
+    stop: int,
+    features: NDArray[np.float32],
+    sensor: NDArray[np.int32],
+    loading: NDArray[np.float32],
+    body: NDArray[np.int32],
+    seen: NDArray[np.int32],
+    order: NDArray[np.intp],
+    rows: NDArray[np.intp],
+    slots: NDArray[np.intp],
+    partners: NDArray[np.intp],
+    acquaintances: int,
+    own: NDArray[np.float64],
+    other: NDArray[np.float64],
+) -> None:
+    objects = np.empty(acquaintances + 2, np.int32)
+    height = np.empty(acquaintances + 2, np.float32)
+    for place in range(start, stop):
+        i = order[place]
+        row, n = rows[i], 2
+        objects[0], objects[1] = body[row], body[partners[i]]
+        for k in range(acquaintances):
+            if seen[row, k] >= 0:
+                objects[n] = seen[row, k]
+                n += 1
+        if n == 2:
+            own[i] = other[i] = 0.5
+            continue
+        _along(features, objects[:n], sensor[row], loading[row, slots[i]], height)
+        first, second = 0.0, 0.0
+        for k in range(2, n):
+            d, e = np.float64(height[0]) - height[k], np.float64(height[1]) - height[k]
+            first += 0.5 if abs(d) <= LEVEL else np.float64(d > 0)
+            second += 0.5 if abs(e) <= LEVEL else np.float64(e > 0)
+        own[i], other[i] = first / (n - 2), second / (n - 2)
+
+
+def standings(
+    population: Population,
+    features: NDArray[np.float32],
+    rows: NDArray[np.intp],
+    slots: NDArray[np.intp],
+    partners: NDArray[np.intp],
+    *,
+    acquaintances: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """`agents.attribution.expected_standings` of ``rows [n]`` and of their ``partners [n]``, two [n]."""
+    own, other = np.empty(len(rows)), np.empty(len(rows))
+    acquaintances = min(acquaintances, population.seen.shape[1])
+    # In the order of the rows, memory is read from one end to the other.
+    order = np.argsort(rows)
+    shared_out(
+        _standings,
+        len(rows),
+        features,
+        population.sensor,
+        population.loading,
+        population.body,
+        population.seen,
+        order,
+        rows,
+        slots,
+        partners,
+        acquaintances,
+        own,
+        other,
+    )
+    return own, other
+
+
+# ---- feel, remember
+
+
+@_jit
+def _feed(
+    start: int,
+    stop: int,
+    score: NDArray[np.float32],
+    rows: NDArray[np.intp],
+    slots: NDArray[np.intp],
+    reward: NDArray[np.float64],
+    rate_up: float,
+    rate_down: float,
+    by_steps: bool,
+) -> None:
+    for i in range(start, stop):
+        before = np.float64(score[rows[i], slots[i]])
+        error = reward[i] - before
+        rate = rate_up if error > 0 else rate_down
+        if not by_steps:
+            score[rows[i], slots[i]] = before + rate * error
+        elif abs(error) > AS_EXPECTED:
+            score[rows[i], slots[i]] = min(max(before + (rate if error > 0 else -rate), 0.0), 1.0)
+
+
+def feed(
+    population: Population,
+    rows: NDArray[np.intp],
+    slots: NDArray[np.intp],
+    reward: NDArray[np.float64],
+    *,
+    rate_up: float,
+    rate_down: float,
+    by_steps: bool,
+) -> None:
+    """`agents.superiority.updated`, of the scores in ``slots [n]`` of ``rows [n]``; ``by_steps`` is the quantile."""
+    shared_out(_feed, len(rows), population.score, rows, slots, reward, rate_up, rate_down, by_steps)
+
+
+@_jit
+def _remember(
+    start: int,
+    stop: int,
+    success: NDArray[np.float32],
+    understood: NDArray[np.float32],
+    rows: NDArray[np.intp],
+    slots: NDArray[np.intp],
+    won: NDArray[np.bool_],
+    rate: np.float32,
+) -> None:
+    for i in range(start, stop):
+        row, s, outcome = rows[i], slots[i], np.float32(won[i])
+        success[row] += rate * (outcome - success[row])
+        if s >= 0:
+            understood[row, s] += rate * (outcome - understood[row, s])
+
+
+def remember(
+    population: Population, rows: NDArray[np.intp], slots: NDArray[np.intp], won: NDArray[np.bool_], *, rate: float
+) -> None:
+    """`agents.communication.remember_success`, of ``rows [n]`` who used the dimension in ``slots [n]`` (-1 for none)."""
+    shared_out(
+        _remember, len(rows), population.success, population.understood, rows, slots, won, np.float32(rate)
+    )
+
+
+# ---- the first generation
+
+
+@_jit
+def _dealt(start: int, stop: int, draws: NDArray[np.float64], high: int, out: NDArray[np.int32]) -> None:
+    m = draws.shape[1]
+    deck = np.arange(high).astype(np.int32)
+    places = np.empty(m, np.intp)
+    for i in range(start, stop):
+        for k in range(m):
+            places[k] = k + int(draws[i, k] * (high - k))
+            deck[k], deck[places[k]] = deck[places[k]], deck[k]
+            out[i, k] = deck[k]
+        # The deck as it was, for the next one.
+        for k in range(m - 1, -1, -1):
+            deck[k], deck[places[k]] = deck[places[k]], deck[k]
+
+
+def dealt(draws: NDArray[np.float64], high: int) -> NDArray[np.int32]:
+    """`agents.population.dealt`: the first m of the numbers under ``high`` as ``draws [n, m]`` shuffle them."""
+    out = np.empty(draws.shape, dtype=np.int32)
+    shared_out(_dealt, len(draws), draws, high, out)
+    return out
+
+
+@_jit
+def _first_exemplars(
+    start: int,
+    stop: int,
+    features: NDArray[np.float32],
+    n_slots: int,
+    sensor: NDArray[np.int32],
+    body: NDArray[np.int32],
+    seen: NDArray[np.int32],
+    loading: NDArray[np.float32],
+    kind: NDArray[np.int8],
+    exemplar: NDArray[np.int32],
+    score: NDArray[np.float32],
+    born: NDArray[np.int32],
+    origin: NDArray[np.int8],
+) -> None:
+    m = sensor.shape[1]
+    for i in range(start, stop):
+        for s in range(n_slots):
+            obj = body[i] if s == 0 else seen[i, s - 1]
+            if _is_among(obj, exemplar[i], s):
+                continue
+            square = np.float32(0)
+            for j in range(m):
+                x = features[obj, sensor[i, j]]
+                loading[i, s, j] = x
+                square += x * x
+            norm, even = np.sqrt(square), np.float32(1.0 / np.sqrt(m))
+            for j in range(m):
+                loading[i, s, j] = loading[i, s, j] / norm if norm > 0 else even
+            kind[i, s], exemplar[i, s], origin[i, s] = RAW, obj, EXEMPLAR
+            score[i, s], born[i, s] = NEUTRAL, 0
+
+
+def first_exemplars(population: Population, features: NDArray[np.float32], n_slots: int) -> None:
+    """`agents.population.first_exemplars`: fill the first ``n_slots`` of a population without dimensions or success."""
+    columns = ("sensor", "body", "seen", "loading", "kind", "exemplar", "score", "born", "origin")
+    arrays = (getattr(population, name) for name in columns)
+    shared_out(_first_exemplars, len(population), features, n_slots, *arrays)
