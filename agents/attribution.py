@@ -185,7 +185,9 @@ def expected_standings(
     if len(rows) >= MANY:
         from agents import kernels
 
-        return kernels.standings(population, world.features, rows, slots, partners, acquaintances=ACQUAINTANCES)
+        bodies = np.stack([population.body[rows], population.body[partners]], axis=1)
+        found = kernels.standings(population, world.features, rows, slots, bodies, acquaintances=ACQUAINTANCES)
+        return found[:, 0], found[:, 1]
     memory = population.seen[rows, : min(ACQUAINTANCES, population.seen.shape[1])]
     there = memory >= 0
     objects = np.concatenate(

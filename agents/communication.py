@@ -145,12 +145,13 @@ def _compiled_language_game(
     """The same as `_language_game`, pair by pair; only the coining of words has to know how many came before."""
     from agents import kernels
 
-    slot, word, gesture = kernels.say(population, world.features, meeting, choice, audience=config.audience)
+    said = kernels.say(population, world.features, meeting, pointed, choice, audience=config.audience)
+    slot, word = said.slot, said.word
     coined = (word < 0) & (slot >= 0)
     word[coined] = n_words + np.arange(coined.sum())
     add_word(population.words, meeting.speaker[coined], slot[coined], word[coined])
 
-    meaning, picked = kernels.hear(population, world.features, meeting, pointed, (slot, word, gesture))
+    meaning, picked = kernels.hear(population, world.features, meeting, pointed, said)
     return Talk(
         success=picked == meeting.topic,
         word=word,

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numba
 import numpy as np
@@ -30,9 +30,11 @@ if TYPE_CHECKING:
 RANGE = 8192
 """Agents or pairs that a thread does at a time."""
 
+AHEAD = 16
+"""Pairs whose hearers are looked up at once, wherever they are; one at a time, each would be waited for."""
+
 # No "fastmath": the order of a sum, and whether a product is rounded before it is added, would hang on the machine.
 _jit = numba.njit(cache=True, nogil=True, error_model="numpy")
-
 
 
 def shared_out(kernel: Callable[..., None], n: int, *arguments: Any) -> None:
@@ -40,7 +42,8 @@ def shared_out(kernel: Callable[..., None], n: int, *arguments: Any) -> None:
 
     That is NUMBA_NUM_THREADS where it is set, else as many as the process may use processors.
     """
-    threads = min(numba.config.NUMBA_NUM_THREADS, -(-n // RANGE))
+    settings: Any = numba.config
+    threads = min(settings.NUMBA_NUM_THREADS, -(-n // RANGE))
     if threads <= 1:
         kernel(0, n, *arguments)
         return
@@ -48,6 +51,26 @@ def shared_out(kernel: Callable[..., None], n: int, *arguments: Any) -> None:
         starts = range(0, n, RANGE)
         for done in [pool.submit(kernel, start, min(start + RANGE, n), *arguments) for start in starts]:
             done.result()
+
+
+def in_order(rows: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The places [n] of ``rows [n]`` in ascending order.
+
+    Agents are met in random order. Whoever goes through them by their rows reads memory from one end to the other, and
+    that is half as long.
+    """
+    places = np.full(int(rows.max(initial=NOTHING)) + 1, NOTHING, dtype=np.intp)
+    places[rows] = np.arange(len(rows))
+    places = places[places != NOTHING]
+    # That was quicker than sorting, but rows that occur twice are in it once.
+    return places if len(places) == len(rows) else np.argsort(rows)
+
+
+def _back(values: NDArray[Any], order: NDArray[np.intp]) -> NDArray[Any]:
+    """What was ``values = original[order]``."""
+    original = np.empty_like(values)
+    original[order] = values
+    return original
 
 
 # ---- levels
@@ -141,6 +164,7 @@ def levels(
 ) -> NDArray[np.float32]:
     """`agents.perception.levels`: of ``objects [n, C]`` on each dimension of ``rows [n]``, float32 [n, C, S]."""
     out = np.empty((*objects.shape, population.n_slots), dtype=np.float32)
+    objects = np.ascontiguousarray(objects)  # or a kernel for views of other strides would be compiled
     shared_out(_levels, len(rows), features, population.sensor, population.loading, rows, objects, out)
     return out
 
@@ -212,7 +236,7 @@ def perceive(
 
 @_jit
 def _is_among(word: int, words: NDArray[np.int32], n_words: int) -> bool:
-    for k in range(n_words):
+    for k in range(n_words):  # noqa: SIM110 (Numba has no any)
         if words[k] == word:
             return True
     return False
@@ -293,36 +317,40 @@ def _say(
     hearer: NDArray[np.intp],
     scene: NDArray[np.int32],
     topic: NDArray[np.intp],
+    pointed: NDArray[np.int32],
     choice: NDArray[np.float64],
     audience: bool,
     slot: NDArray[np.intp],
     word: NDArray[np.int32],
     gesture: NDArray[np.float64],
+    shown: NDArray[np.float32],
 ) -> None:
     n_slots, n_places = words.shape[1:]
     n_scene = scene.shape[1]
-    lexicon = np.empty(n_slots * n_places, np.int32)
+    lexicons, lexicon = np.empty((AHEAD, n_slots, n_places), np.int32), np.empty(n_slots * n_places, np.int32)
+    said = np.empty(n_places, np.int32)
     eligible = np.empty(n_slots, np.intp)
     height, z = _room(n_scene, n_slots), np.empty(n_scene, np.float64)
-    said = np.empty(n_places, np.int32)
     for i in range(start, stop):
-        ours, theirs = words[speaker[i]], words[hearer[i]]
-        known = 0
-        if audience:
-            for s in range(n_slots):
-                for k in range(n_places):
-                    if theirs[s, k] >= 0:
-                        lexicon[known] = theirs[s, k]
-                        known += 1
+        row, ours, n_known = speaker[i], words[speaker[i]], 0
+        if (i - start) % AHEAD == 0:
+            for k in range(min(AHEAD, stop - i)):
+                lexicons[k] = words[hearer[i + k]]
+        theirs = lexicons[(i - start) % AHEAD]
+        for s in range(n_slots):
+            for k in range(n_places):
+                if theirs[s, k] >= 0:
+                    lexicon[n_known] = theirs[s, k]
+                    n_known += 1
 
-        # Which dimensions come into question: those whose word the hearer knows, or else all that are held.
+        # Which dimensions come into question: those with a word that the hearer knows, or else all that are held.
         n_eligible, preferred = 0, False
         for s in range(n_slots):
-            if kind[speaker[i], s] == 0:
+            if kind[row, s] == 0:
                 continue
             shared = False
             for k in range(n_places):
-                shared = shared or (ours[s, k] >= 0 and _is_among(ours[s, k], lexicon, known))
+                shared = shared or (audience and ours[s, k] >= 0 and _is_among(ours[s, k], lexicon, n_known))
             if shared and not preferred:
                 n_eligible, preferred = 0, True
             if shared == preferred:
@@ -333,7 +361,7 @@ def _say(
             continue
 
         # Along which of them the topic stands apart most from its nearest rival.
-        _along_some(features, scene[i], sensor[speaker[i]], loading[speaker[i]], eligible, n_eligible, height)
+        _along_some(features, scene[i], sensor[row], loading[row], eligible, n_eligible, height)
         widest = -1.0
         for e in range(n_eligible):
             _standardise(height[:, e], z)
@@ -345,31 +373,53 @@ def _say(
                 widest, slot[i], gesture[i] = margin, eligible[e], z[topic[i]]
 
         # Which word for it: one that the hearer knows, or else any; or none.
-        candidates = 0
+        n_said = 0
         for k in range(n_places):
             own = ours[slot[i], k]
-            if own >= 0 and (not preferred or _is_among(own, lexicon, known)):
-                said[candidates] = own
-                candidates += 1
-        if candidates > 0:
-            word[i] = said[int(choice[i] * candidates)]
+            if own >= 0 and (not preferred or _is_among(own, lexicon, n_known)):
+                said[n_said] = own
+                n_said += 1
+        if n_said > 0:
+            word[i] = said[int(choice[i] * n_said)]
+
+        # To whoever does not know the word it is shown what it means.
+        if not _is_among(word[i], lexicon, n_known):
+            _along(features, scene[i], sensor[row], loading[row, slot[i]], shown[i, :n_scene])
+            _along(features, pointed[i], sensor[row], loading[row, slot[i]], shown[i, n_scene:])
+
+
+class Said(NamedTuple):
+    """What the speakers of B pairs say, and show.
+
+    ``slot [B]`` is the dimension, -1 for a speaker without any; ``word [B]`` the word for it, -1 where there is none
+    yet; ``gesture [B]`` how high the topic stands; ``shown [B, C + G]`` how high all that can be pointed at stands, if
+    the hearer does not know the word (else anything).
+    """
+
+    slot: NDArray[np.intp]
+    word: NDArray[np.int32]
+    gesture: NDArray[np.float64]
+    shown: NDArray[np.float32]
 
 
 def say(
     population: Population,
     features: NDArray[np.float32],
     meeting: Meeting,
+    pointed: NDArray[np.int32],
     choice: NDArray[np.float64],
     *,
     audience: bool,
-) -> tuple[NDArray[np.intp], NDArray[np.int32], NDArray[np.float64]]:
-    """What the speakers of B pairs say: the dimension ``slot``, the ``word`` for it, the ``gesture``, each [B].
-
-    `agents.communication.choose_dimension` on standardised levels, then `pick_word`; -1 for the slot of a speaker
-    without dimensions, and for the word where there is none yet.
-    """
-    n = len(meeting)
-    slot, word, gesture = np.empty(n, dtype=np.intp), np.empty(n, dtype=np.int32), np.empty(n)
+) -> Said:
+    """`agents.communication.choose_dimension` on standardised levels, `pick_word`, and what a demonstration shows."""
+    n, order = len(meeting), in_order(meeting.speaker)
+    said = Said(
+        slot=np.empty(n, dtype=np.intp),
+        word=np.empty(n, dtype=np.int32),
+        gesture=np.empty(n, dtype=np.float64),
+        shown=np.empty((n, meeting.scene.shape[1] + pointed.shape[1]), dtype=np.float32),
+    )
+    pairs = (meeting.speaker, meeting.hearer, meeting.scene, meeting.topic, pointed, choice)
     shared_out(
         _say,
         n,
@@ -378,17 +428,11 @@ def say(
         population.loading,
         population.kind,
         population.words,
-        meeting.speaker,
-        meeting.hearer,
-        meeting.scene,
-        meeting.topic,
-        choice,
+        *(array[order] for array in pairs),
         audience,
-        slot,
-        word,
-        gesture,
+        *said,
     )
-    return slot, word, gesture
+    return Said(*(_back(array, order) for array in said))
 
 
 @_jit
@@ -410,63 +454,60 @@ def _hear(
     slot: NDArray[np.intp],
     word: NDArray[np.int32],
     gesture: NDArray[np.float64],
+    shown: NDArray[np.float32],
     meaning: NDArray[np.intp],
     picked: NDArray[np.intp],
 ) -> None:
     n_slots, n_places = words.shape[1:]
-    n_scene, n_shown = scene.shape[1], scene.shape[1] + pointed.shape[1]
-    shown, demonstrated = np.empty(n_shown, np.int32), np.empty(n_shown, np.float32)
-    own, held = _room(n_shown, n_slots), np.empty(n_slots, np.intp)
+    n_scene, n_shown = scene.shape[1], shown.shape[1]
+    objects, own = np.empty(n_shown, np.int32), _room(n_shown, n_slots)
+    held = np.empty(n_slots, np.intp)
     height, z = np.empty(n_scene, np.float32), np.empty(n_scene, np.float64)
     for i in range(start, stop):
         meaning[i] = picked[i] = NOTHING
         if slot[i] < 0:
             continue
-        a, b = speaker[i], hearer[i]
+        row, lexicon = hearer[i], words[hearer[i]]
         for s in range(n_slots):
-            if _is_among(word[i], words[b, s], n_places):
+            if _is_among(word[i], lexicon[s], n_places):
                 meaning[i] = s
                 break
 
         # A word that it knows: the object that stands nearest to the gesture. On success both keep only that word.
         if meaning[i] >= 0:
-            _along(features, scene[i], sensor[b], loading[b, meaning[i]], height)
+            _along(features, scene[i], sensor[row], loading[row, meaning[i]], height)
             _standardise(height, z)
             nearest = np.inf
             for c in range(n_scene):
                 if abs(z[c] - gesture[i]) < nearest:
                     nearest, picked[i] = abs(z[c] - gesture[i]), c
             if picked[i] == topic[i]:
-                _keep_only(words[a, slot[i]], word[i])
-                _keep_only(words[b, meaning[i]], word[i])
+                _keep_only(words[speaker[i], slot[i]], word[i])
+                _keep_only(lexicon[meaning[i]], word[i])
             continue
 
-        # One that it does not know: the own dimension that orders what is shown most alike.
+        # One that it does not know: the own dimension that orders what is shown most alike takes it over.
         n_held = 0
         for s in range(n_slots):
-            if kind[b, s] != 0:
+            if kind[row, s] != 0:
                 held[n_held] = s
                 n_held += 1
         if n_held == 0:
             continue
-        shown[:n_scene] = scene[i]
-        shown[n_scene:] = pointed[i]
-        _along(features, shown, sensor[a], loading[a, slot[i]], demonstrated)
-        _along_some(features, shown, sensor[b], loading[b], held, n_held, own)
+        objects[:n_scene], objects[n_scene:] = scene[i], pointed[i]
+        _along_some(features, objects, sensor[row], loading[row], held, n_held, own)
         best, turns = -np.inf, False
         for e in range(n_held):
-            s, r = held[e], _agreement(demonstrated, own[:, e])
-            named = words[b, s].max() >= 0
+            r, named = _agreement(shown[i], own[:, e]), lexicon[held[e]].max() >= 0
             fit = r if named else abs(r)
             if fit > best:
-                best, meaning[i], turns = fit, s, not named and r < 0
+                best, meaning[i], turns = fit, held[e], not named and r < 0
         if turns:
-            esteem = _self_esteem(kind[b], score[b])
+            esteem = _self_esteem(kind[row], score[row])
             for j in range(loading.shape[2]):
-                loading[b, meaning[i], j] *= -1
-            score[b, meaning[i]] = esteem
-            contests[b, meaning[i]] = 0
-        _add_word(words[b, meaning[i]], word[i])
+                loading[row, meaning[i], j] *= -1
+            score[row, meaning[i]], contests[row, meaning[i]] = esteem, 0
+        _add_word(lexicon[meaning[i]], word[i])
 
 
 def hear(
@@ -474,15 +515,16 @@ def hear(
     features: NDArray[np.float32],
     meeting: Meeting,
     pointed: NDArray[np.int32],
-    said: tuple[NDArray[np.intp], NDArray[np.int32], NDArray[np.float64]],
+    said: Said,
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """What the hearers of B pairs make of it: the dimension ``meaning [B]``, and the place ``picked [B]``.
 
     `agents.communication.nearest`, after which both sides keep only a word that was understood. Who does not know the
     word picks nothing (-1), is shown, and takes it over (`line_up`, `add_word`).
     """
-    n = len(meeting)
+    n, order = len(meeting), in_order(meeting.hearer)
     meaning, picked = np.empty(n, dtype=np.intp), np.empty(n, dtype=np.intp)
+    pairs = (meeting.speaker, meeting.hearer, meeting.scene, meeting.topic, pointed, *said)
     shared_out(
         _hear,
         n,
@@ -493,16 +535,11 @@ def hear(
         population.score,
         population.contests,
         population.words,
-        meeting.speaker,
-        meeting.hearer,
-        meeting.scene,
-        meeting.topic,
-        pointed,
-        *said,
+        *(array[order] for array in pairs),
         meaning,
         picked,
     )
-    return meaning, picked
+    return _back(meaning, order), _back(picked, order)
 
 
 # ---- attribute
@@ -515,36 +552,31 @@ def _standings(
     features: NDArray[np.float32],
     sensor: NDArray[np.int32],
     loading: NDArray[np.float32],
-    body: NDArray[np.int32],
     seen: NDArray[np.int32],
-    order: NDArray[np.intp],
     rows: NDArray[np.intp],
     slots: NDArray[np.intp],
-    partners: NDArray[np.intp],
+    bodies: NDArray[np.int32],
     acquaintances: int,
-    own: NDArray[np.float64],
-    other: NDArray[np.float64],
+    out: NDArray[np.float64],
 ) -> None:
-    objects = np.empty(acquaintances + 2, np.int32)
-    height = np.empty(acquaintances + 2, np.float32)
-    for place in range(start, stop):
-        i = order[place]
+    objects, height = np.empty(acquaintances + 2, np.int32), np.empty(acquaintances + 2, np.float32)
+    for i in range(start, stop):
         row, n = rows[i], 2
-        objects[0], objects[1] = body[row], body[partners[i]]
+        objects[0], objects[1] = bodies[i]
         for k in range(acquaintances):
             if seen[row, k] >= 0:
                 objects[n] = seen[row, k]
                 n += 1
         if n == 2:
-            own[i] = other[i] = 0.5
+            out[i] = 0.5
             continue
         _along(features, objects[:n], sensor[row], loading[row, slots[i]], height)
-        first, second = 0.0, 0.0
-        for k in range(2, n):
-            d, e = np.float64(height[0]) - height[k], np.float64(height[1]) - height[k]
-            first += 0.5 if abs(d) <= LEVEL else np.float64(d > 0)
-            second += 0.5 if abs(e) <= LEVEL else np.float64(e > 0)
-        own[i], other[i] = first / (n - 2), second / (n - 2)
+        for body in range(2):
+            below = 0.0
+            for k in range(2, n):
+                difference = np.float64(height[body]) - height[k]
+                below += 0.5 if abs(difference) <= LEVEL else np.float64(difference > 0)
+            out[i, body] = below / (n - 2)
 
 
 def standings(
@@ -552,32 +584,26 @@ def standings(
     features: NDArray[np.float32],
     rows: NDArray[np.intp],
     slots: NDArray[np.intp],
-    partners: NDArray[np.intp],
+    bodies: NDArray[np.int32],
     *,
     acquaintances: int,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """`agents.attribution.expected_standings` of ``rows [n]`` and of their ``partners [n]``, two [n]."""
-    own, other = np.empty(len(rows)), np.empty(len(rows))
-    acquaintances = min(acquaintances, population.seen.shape[1])
-    # In the order of the rows, memory is read from one end to the other.
-    order = np.argsort(rows)
+) -> NDArray[np.float64]:
+    """`agents.attribution.expected_standings`: of two ``bodies [n, 2]`` each among those remembered, float64 [n, 2]."""
+    out = np.empty(bodies.shape)
     shared_out(
         _standings,
         len(rows),
         features,
         population.sensor,
         population.loading,
-        population.body,
         population.seen,
-        order,
         rows,
         slots,
-        partners,
-        acquaintances,
-        own,
-        other,
+        bodies,
+        min(acquaintances, population.seen.shape[1]),
+        out,
     )
-    return own, other
+    return out
 
 
 # ---- feel, remember
@@ -640,10 +666,8 @@ def _remember(
 def remember(
     population: Population, rows: NDArray[np.intp], slots: NDArray[np.intp], won: NDArray[np.bool_], *, rate: float
 ) -> None:
-    """`agents.communication.remember_success`, of ``rows [n]`` who used the dimension in ``slots [n]`` (-1 for none)."""
-    shared_out(
-        _remember, len(rows), population.success, population.understood, rows, slots, won, np.float32(rate)
-    )
+    """`agents.communication.remember_success`, of ``rows [n]`` who used the dimension in ``slots [n]`` (or -1)."""
+    shared_out(_remember, len(rows), population.success, population.understood, rows, slots, won, np.float32(rate))
 
 
 # ---- the first generation

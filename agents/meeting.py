@@ -8,6 +8,8 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.population import MANY
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Meeting:
@@ -57,6 +59,10 @@ class Experience:
         """The experience of those who used a dimension (a slot of -1 is none)."""
         slots = np.concatenate([speaker_slot, hearer_slot])
         used = np.flatnonzero(slots >= 0)
+        if len(used) >= MANY:
+            from agents import kernels
+
+            used = used[kernels.in_order(meeting.participants[used])]
         topic = meeting.scene[np.arange(len(meeting)), meeting.topic]
         return cls(
             rows=meeting.participants[used],

@@ -279,7 +279,7 @@ def distinct(rng: np.random.Generator, n: int, m: int, high: int) -> NDArray[np.
 def dealt(draws: NDArray[np.float64], high: int) -> NDArray[np.int32]:
     """int32 [n, m]: the first m of the numbers under ``high`` as ``draws [n, m]`` in [0, 1) shuffle them.
 
-    Fisher and Yates's way, as far as it is needed: place k takes what is in a random place from k on, and gives its own.
+    Fisher and Yates's way, as far as needed: place k takes what is in a random place from k on, and gives its own.
     """
     n, m = draws.shape
     everyone, deck = np.arange(n), np.tile(np.arange(high, dtype=np.int32), (n, 1))

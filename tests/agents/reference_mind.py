@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
+from agents import population
 from agents.config import SocietyConfig
 from agents.population import EXEMPLAR, NEUTRAL, NOTHING, RAW
 from agents.world import World
@@ -154,14 +155,17 @@ def found(world: World, config: SocietyConfig, rng: np.random.Generator) -> list
     n, n_features = config.agents, world.n_features
     m = n_sensors(config, world)
     bodies = world.train[rng.integers(len(world.train), size=n)]
-    keys = rng.random((n, n_features))
+    # Of a large society sensors are dealt, of a small one they are the first of a random order.
+    many = n >= population.MANY
+    draws = rng.random((n, m if many else n_features))
+    sensors = [dealt(row, n_features) if many else np.argsort(row)[:m].tolist() for row in draws]
     agents = [
         ReferenceAgent(
             id=i,
             parent=NOTHING,
             birth=0,
             body=int(bodies[i]),
-            sensor=[int(feature) for feature in np.argsort(keys[i])[:m]],
+            sensor=sensors[i],
             communality=[0.0] * m,
             view=[None] * config.dimensions,
         )
@@ -173,6 +177,15 @@ def found(world: World, config: SocietyConfig, rng: np.random.Generator) -> list
         for slot, obj in enumerate([agent.body, *agent.seen][: config.exemplars]):
             agent.take_exemplar(slot, obj, world, step=0)
     return agents
+
+
+def dealt(draws: Vector, n_features: int) -> list[int]:
+    """As many features as there are draws: each a random one of those that are left (Fisher and Yates)."""
+    deck = list(range(n_features))
+    for place, chance in enumerate(draws):
+        other = place + int(chance * (n_features - place))
+        deck[place], deck[other] = deck[other], deck[place]
+    return deck[: len(draws)]
 
 
 def grow_up(agents: list[ReferenceAgent], world: World, config: SocietyConfig, rng: np.random.Generator) -> None:
