@@ -174,7 +174,7 @@ def found(world: World, config: SocietyConfig, rng: np.random.Generator) -> Popu
         communality=np.zeros((n, m), dtype=np.float32),
         seen=np.full((n, config.memory), NOTHING, dtype=np.int32),
         n_seen=np.zeros(n, dtype=np.int32),
-        loading=np.zeros((n, slots, m), dtype=np.float32),
+        loading=np.full((n, slots, m), 0, dtype=np.float32),
         kind=np.zeros((n, slots), dtype=np.int8),
         exemplar=np.full((n, slots), NOTHING, dtype=np.int32),
         score=np.zeros((n, slots), dtype=np.float32),
@@ -271,8 +271,11 @@ def distinct(rng: np.random.Generator, n: int, m: int, high: int) -> NDArray[np.
     if n >= MANY:
         from agents import kernels
 
-        draws = (rng.random((min(PART, n - start), m)) for start in range(0, n, PART))
-        return np.concatenate([kernels.dealt(part, high) for part in draws])
+        cards = np.empty((n, m), dtype=np.int32)
+        for start in range(0, n, PART):
+            part = cards[start : start + PART]
+            part[:] = kernels.dealt(rng.random(part.shape), high)
+        return cards
     return np.argsort(rng.random((n, high)), axis=1)[:, :m].astype(np.int32)
 
 

@@ -143,7 +143,9 @@ class RowSet(AgentSet):  # type: ignore[misc]
             at_most = int(len(rows) * at_most)
         if agent_type and not issubclass(Agent, agent_type):
             rows = rows[:0]
-        if filter_func:
+        if filter_func and at_most == INFINITY:
+            rows = np.array([agent.row for agent in self._living(rows) if filter_func(agent)], dtype=np.intp)
+        elif filter_func:
             chosen: list[int] = []
             for agent in self._living(rows):
                 if len(chosen) >= at_most:

@@ -18,6 +18,7 @@ PROG = "benchmark"
 SUBJECTS = {
     "detection": "experiments.bench_detection",
     "library": "experiments.bench_library",
+    "society": "experiments.bench_society",
 }
 
 

@@ -1,0 +1,305 @@
+"""What living costs: agent-steps a second and memory of a society's tick, from a thousand agents to a million.
+
+The tick is the whole of what happens at every step: meet, perceive, talk, compare, attribute, feel, remember. Discovery,
+selection and merging, which happen now and then, are off. Every view is full: eight dimensions.
+
+Beside it stand the same rules as a plain Mesa model (`experiments.plain_society`), which tests hold against the society
+life for life; for orientation Mesa's own example, the Boltzmann wealth model, whose agents do next to nothing; and the
+floor: how long it would take only to read what of the population a tick has to do with, at the speed at which this
+machine copies memory. Every point is measured in a fresh process.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import mesa
+import numpy as np
+from tyro.conf import arg
+
+from agents.attribution import ACQUAINTANCES
+from agents.config import SocietyConfig
+from agents.errors import InputError
+from agents.population import MANY, Population
+from agents.society import Society
+from agents.world import World, planted
+from experiments import command_line, out_file
+from experiments.bench_library import exponent, peak_mb
+from experiments.workers import processors, workers
+
+PROG = "benchmark society"
+OBJECTS, FEATURES, FACTORS, SENSORS, DIMS, MEMORY = 4_000, 256, 32, 32, 8, 64
+
+ENOUGH = 6.0
+"""Seconds after which no further step is measured; the fastest of 2 to `REPEATS` counts."""
+
+REPEATS = 6
+
+Kind = Literal["society", "plain", "wealth"]
+
+CALLED: dict[Kind, str] = {
+    "society": "Society",
+    "plain": "the same rules in plain Mesa",
+    "wealth": "Mesa's Boltzmann wealth model",
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SocietyBench:
+    """What to measure, and where to put it."""
+
+    quick: bool = False
+    """Small societies only, to try it out."""
+    threads: int = dataclasses.field(default_factory=processors)
+    """Of the compiled kernels; by default as many as there are processors."""
+    seed: int = 0
+    """Of the world and the societies."""
+    out: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
+    """A JSON file for what was measured."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("threads", 1), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name} is {getattr(self, name)}, but it must be at least {least}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Point:
+    """Who lives, and how many."""
+
+    kind: Kind
+    agents: int
+    seed: int = 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What a step cost.
+
+    Attributes
+    ----------
+    seconds, cpu_seconds : of the fastest step, and how long processors worked in it: with more seconds than
+        ``cpu_seconds / threads``, it had to wait for others or for itself
+    first_seconds : of the first step, which loads (or even compiles) what it needs
+    times : how many steps were measured after the first
+    founding_seconds : of creating everybody, for the second time (the first needs memory that the process never had)
+    first_founding_seconds : for the first time
+    select_seconds, mean_seconds : of selecting agents by a Python function, and of the mean of an attribute
+    peak_mb : the most memory that the process ever had, world and interpreter included
+    bytes_per_agent : of the population; of it ``touched_bytes`` are what a tick has to do with
+    """
+
+    point: Point
+    seconds: float
+    cpu_seconds: float
+    first_seconds: float
+    times: int
+    founding_seconds: float
+    first_founding_seconds: float
+    select_seconds: float
+    mean_seconds: float
+    peak_mb: float
+    bytes_per_agent: float | None
+    touched_bytes: float | None
+
+    @property
+    def agent_steps_per_s(self) -> float:
+        return self.point.agents / self.seconds
+
+
+def points(*, quick: bool, seed: int) -> list[Point]:
+    """What is measured. In plain Mesa ten thousand agents are as many as one cares to wait for."""
+    sizes: dict[Kind, tuple[int, ...]] = {
+        "society": (500, 3_000) if quick else (1_000, 10_000, 100_000, 1_000_000),
+        "plain": (500,) if quick else (1_000, 10_000),
+        "wealth": (500,) if quick else (1_000, 10_000),
+    }
+    return [Point(kind=kind, agents=n, seed=seed) for kind, numbers in sizes.items() for n in numbers]
+
+
+def life(agents: int) -> SocietyConfig:
+    """The life measured."""
+    return SocietyConfig(
+        agents=agents,
+        dimensions=DIMS,
+        exemplars=DIMS,
+        sensors=SENSORS,
+        memory=MEMORY,
+        discovery_interval=0,
+        selection_interval=0,
+        merge_interval=0,
+    )
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    description = "Measure agent-steps per second and memory of a society's tick as it grows."
+    config = command_line.parse(SocietyBench, args, prog=PROG, description=description)
+    out_file.check(config.out)
+    planned = points(quick=config.quick, seed=config.seed)
+    found: list[Measured] = []
+    with workers(1, threads=config.threads, fresh=True) as pool:
+        print("compiling, where that was not done before", file=sys.stderr, flush=True)
+        compiling = pool.submit(measured, Point(kind="society", agents=2 * MANY)).result().first_seconds
+        for number, point in enumerate(planned, start=1):
+            what = f"{CALLED[point.kind]}, {point.agents:,} agents"
+            print(f"{number} of {len(planned)}: {what}", file=sys.stderr, flush=True)
+            found.append(pool.submit(measured, point).result())
+        stream = pool.submit(stream_bytes_per_s, config.threads).result()
+    told = as_json(found, threads=config.threads, stream=stream, compiling=compiling)
+    out_file.write(config.out, told)
+    print(table(found, stream=stream))
+    return 0
+
+
+def measured(point: Point) -> Measured:
+    """Found a society, let it live, and tell what that cost; to be called in a process of its own."""
+    world = planted(seed=point.seed, objects=OBJECTS, features=FEATURES, factors=FACTORS)
+    first_founding, _ = timed(lambda: made(point, world))
+    founding, model = timed(lambda: made(point, world))
+    first, _ = timed(model.step)
+    costs = list[tuple[float, float]]()
+    while len(costs) < 2 or (len(costs) < REPEATS and sum(seconds for seconds, _ in costs) < ENOUGH):
+        before = time.process_time()
+        seconds, _ = timed(model.step)
+        costs.append((seconds, time.process_time() - before))
+    attribute = "wealth" if point.kind == "wealth" else "success"
+    select, _ = timed(lambda: model.agents.select(lambda agent: getattr(agent, attribute) > 0))
+    mean, _ = timed(lambda: model.agents.agg(attribute, np.mean))
+    people = model.population if isinstance(model, Society) else None
+    return Measured(
+        point=point,
+        seconds=min(costs)[0],
+        cpu_seconds=min(costs)[1],
+        first_seconds=first,
+        times=len(costs),
+        founding_seconds=founding,
+        first_founding_seconds=first_founding,
+        select_seconds=select,
+        mean_seconds=mean,
+        peak_mb=peak_mb(),
+        bytes_per_agent=None if people is None else people.bytes_per_agent,
+        touched_bytes=None if people is None else touched_bytes(people),
+    )
+
+
+def timed(what: Callable[[], Any]) -> tuple[float, Any]:
+    """Seconds, and what came of it."""
+    started = time.perf_counter()
+    result = what()
+    return time.perf_counter() - started, result
+
+
+def made(point: Point, world: World) -> mesa.Model:
+    """A model of this kind."""
+    if point.kind == "society":
+        return Society(world, life(point.agents), seed=point.seed)
+    if point.kind == "plain":
+        from experiments.plain_society import PlainSociety
+
+        return PlainSociety(world, life(point.agents), seed=point.seed)
+    from mesa.examples.basic.boltzmann_wealth_model.model import BoltzmannWealth
+
+    side = max(round(point.agents**0.5), 1)
+    return BoltzmannWealth(n=point.agents, width=side, height=side, seed=point.seed)
+
+
+def touched_bytes(people: Population) -> float:
+    """Bytes of an agent that a tick has to do with, each counted once however often it is read or written."""
+    columns = people.columns()
+    whole = ("sensor", "loading", "words", "kind", "body", "n_seen", "success")
+    # Of the memory the acquaintances; of what was felt, only what belongs to the dimension in use.
+    memory = columns["seen"].nbytes * min(ACQUAINTANCES / people.seen.shape[1], 1.0)
+    in_use = sum(columns[name].nbytes / people.n_slots for name in ("score", "contests", "understood"))
+    return float(sum(columns[name].nbytes for name in whole) + memory + in_use) / len(people)
+
+
+def stream_bytes_per_s(threads: int, *, size: int = 2**27, repeats: int = 5) -> float:
+    """How many bytes this machine reads and writes a second when ``threads`` copy arrays much larger than caches."""
+    arrays = [np.ones(size // 8) for _ in range(2 * threads)]
+    seconds = list[float]()
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in range(repeats):
+            spent, _ = timed(lambda: list(pool.map(np.copyto, arrays[:threads], arrays[threads:])))
+            seconds.append(spent)
+    return 2 * threads * size / min(seconds)
+
+
+def growth(found: Sequence[Measured]) -> float:
+    """The exponent of the time of a tick over the number of agents, among those for whom the kernels work."""
+    many = [cost for cost in found if cost.point.kind == "society" and cost.point.agents >= MANY]
+    many = many if len(many) > 1 else [cost for cost in found if cost.point.kind == "society"]
+    return exponent([cost.point.agents for cost in many], [cost.seconds for cost in many])
+
+
+def beside_society(cost: Measured, found: Sequence[Measured]) -> float | None:
+    """How many times as many agent-steps a second as this peer a society of that size has; None for itself."""
+    peers = {other.point.agents: other for other in found if other.point.kind == "society"}
+    same = peers.get(cost.point.agents)
+    return None if same is None or cost.point.kind == "society" else cost.seconds / same.seconds
+
+
+def table(found: Sequence[Measured], *, stream: float) -> str:
+    """For the terminal."""
+    lines = ["", "       agents  seconds a step  processor s  agent-steps/s  founding s  select s   mean s  peak MB"]
+    kind = None
+    for cost in found:
+        if cost.point.kind != kind:
+            kind = cost.point.kind
+            lines.append(CALLED[kind])
+        ratio = beside_society(cost, found)
+        lines.append(
+            f"  {cost.point.agents:>11,}  {cost.seconds:>14.4f}  {cost.cpu_seconds:>11.4f}  "
+            f"{cost.agent_steps_per_s:>13,.0f}  {cost.founding_seconds:>10.3f}  {cost.select_seconds:>8.3f}  "
+            f"{cost.mean_seconds:>7.3f}  {cost.peak_mb:>7,.0f}"
+            + ("" if ratio is None else f"  Society takes {ratio:,.1f} times as many")
+        )
+    largest = max((cost for cost in found if cost.touched_bytes is not None), key=lambda cost: cost.point.agents)
+    assert largest.touched_bytes is not None
+    assert largest.bytes_per_agent is not None
+    floor = largest.touched_bytes * largest.point.agents / stream
+    lines += [
+        "",
+        f"Time grows as N^{growth(found):.2f}.",
+        f"An agent is {largest.bytes_per_agent:,.0f} bytes, of which a tick has to do with {largest.touched_bytes:,.0f}: "
+        f"at {stream / 1e9:.1f} GB/s {floor:.3f} s for {largest.point.agents:,} agents, a {largest.seconds / floor:.1f}th "
+        "of what it takes.",
+    ]
+    return "\n".join(lines)
+
+
+def as_json(found: Sequence[Measured], *, threads: int, stream: float, compiling: float) -> dict[str, Any]:
+    """Everything measured, and on what."""
+    return {
+        "machine": {
+            "processors": processors(),
+            "threads": threads,
+            "stream_gb_per_s": stream / 1e9,
+            "architecture": platform.machine(),
+            "system": platform.system(),
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "mesa": mesa.__version__,
+        },
+        "first_step_s": compiling,
+        "growth": growth(found),
+        "points": [
+            {
+                **dataclasses.asdict(cost.point),
+                **{name: value for name, value in vars(cost).items() if name != "point"},
+                "agent_steps_per_s": cost.agent_steps_per_s,
+                "society_ratio": beside_society(cost, found),
+                "floor_seconds": None
+                if cost.touched_bytes is None
+                else cost.touched_bytes * cost.point.agents / stream,
+            }
+            for cost in found
+        ],
+    }
