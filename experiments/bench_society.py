@@ -1,7 +1,7 @@
 """What living costs: agent-steps a second and memory of a society's tick, from a thousand agents to a million.
 
-The tick is the whole of what happens at every step: meet, perceive, talk, compare, attribute, feel, remember. Discovery,
-selection and merging, which happen now and then, are off. Every view is full: eight dimensions.
+The tick is the whole of what happens at every step: meet, perceive, talk, compare, attribute, feel, remember. What
+happens now and then, discovery, selection and merging, is off. Every view is full: eight dimensions.
 
 Beside it stand the same rules as a plain Mesa model (`experiments.plain_society`), which tests hold against the society
 life for life; for orientation Mesa's own example, the Boltzmann wealth model, whose agents do next to nothing; and the
@@ -162,7 +162,7 @@ def main(args: Sequence[str] | None = None) -> int:
 def measured(point: Point) -> Measured:
     """Found a society, let it live, and tell what that cost; to be called in a process of its own."""
     world = planted(seed=point.seed, objects=OBJECTS, features=FEATURES, factors=FACTORS)
-    first_founding, _ = timed(lambda: made(point, world))
+    first_founding = timed(lambda: made(point, world))[0]
     founding, model = timed(lambda: made(point, world))
     first, _ = timed(model.step)
     costs = list[tuple[float, float]]()
@@ -268,9 +268,9 @@ def table(found: Sequence[Measured], *, stream: float) -> str:
     lines += [
         "",
         f"Time grows as N^{growth(found):.2f}.",
-        f"An agent is {largest.bytes_per_agent:,.0f} bytes, of which a tick has to do with {largest.touched_bytes:,.0f}: "
-        f"at {stream / 1e9:.1f} GB/s {floor:.3f} s for {largest.point.agents:,} agents, a {largest.seconds / floor:.1f}th "
-        "of what it takes.",
+        f"An agent has {largest.bytes_per_agent:,.0f} bytes; a tick reads {largest.touched_bytes:,.0f} of them.",
+        f"To go once through those of {largest.point.agents:,} agents at {stream / 1e9:.1f} GB/s takes {floor:.3f} s; "
+        f"a tick takes {largest.seconds / floor:.1f} times as long.",
     ]
     return "\n".join(lines)
 
@@ -296,9 +296,7 @@ def as_json(found: Sequence[Measured], *, threads: int, stream: float, compiling
                 **{name: value for name, value in vars(cost).items() if name != "point"},
                 "agent_steps_per_s": cost.agent_steps_per_s,
                 "society_ratio": beside_society(cost, found),
-                "floor_seconds": None
-                if cost.touched_bytes is None
-                else cost.touched_bytes * cost.point.agents / stream,
+                "floor_seconds": cost.touched_bytes and cost.touched_bytes * cost.point.agents / stream,
             }
             for cost in found
         ],
