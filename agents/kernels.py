@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from agents.meeting import Meeting
     from agents.population import Population
 
-RANGE = 8192
-"""Agents or pairs that a thread does at a time."""
+RANGE, LEAST = 8192, 1024
+"""Agents or pairs that a thread does at a time, at most; and of how many it is worth while to give it some."""
 
 LANES = 8
 """Products that are added up side by side."""
@@ -51,21 +51,21 @@ def shared_out(kernel: Callable[..., None], n: int, *arguments: Any) -> None:
     That is NUMBA_NUM_THREADS where it is set, else as many as the process may use processors.
     """
     settings: Any = numba.config
-    threads = min(settings.NUMBA_NUM_THREADS, -(-n // RANGE))
+    threads = min(settings.NUMBA_NUM_THREADS, -(-n // LEAST))
     if threads <= 1:
         kernel(0, n, *arguments)
         return
+    size = min(-(-n // (4 * threads)), RANGE)
     with ThreadPoolExecutor(threads) as pool:
-        starts = range(0, n, RANGE)
-        for done in [pool.submit(kernel, start, min(start + RANGE, n), *arguments) for start in starts]:
+        for done in [pool.submit(kernel, i, min(i + size, n), *arguments) for i in range(0, n, size)]:
             done.result()
 
 
 def in_order(rows: NDArray[np.intp]) -> NDArray[np.intp]:
     """The places [n] of ``rows [n]`` in ascending order.
 
-    Agents are met in random order. Whoever goes through them by their rows reads memory from one end to the other, and
-    that is half as long.
+    Agents meet in random order. Whoever goes through them by their rows reads memory from one end to the other, which
+    takes a third of the time off.
     """
     places = np.full(int(rows.max(initial=NOTHING)) + 1, NOTHING, dtype=np.intp)
     places[rows] = np.arange(len(rows))
@@ -106,11 +106,16 @@ def _along(
             h2 += r2[at] * weight
             h3 += r3[at] * weight
         out[c], out[c + 1], out[c + 2], out[c + 3] = h0, h1, h2, h3
-    for c in range(n - n % 4, n):
-        r0, h0 = features[objects[c]], np.float32(0)
+    for c in range(n - n % 4, n, 2):
+        # The last one of an odd number twice.
+        other = min(c + 1, n - 1)
+        r0, r1 = features[objects[c]], features[objects[other]]
+        h0 = h1 = np.float32(0)
         for j in range(m):
-            h0 += r0[np.uintp(sensor[j])] * loading[j]
-        out[c] = h0
+            at, weight = np.uintp(sensor[j]), loading[j]
+            h0 += r0[at] * weight
+            h1 += r1[at] * weight
+        out[c], out[other] = h0, h1
 
 
 def _dot(typing_context: Any, x: Any, y: Any, n: Any) -> Any:

@@ -12,6 +12,7 @@ machine copies memory. Every point is measured in a fresh process.
 from __future__ import annotations
 
 import dataclasses
+import gc
 import platform
 import sys
 import time
@@ -163,6 +164,7 @@ def measured(point: Point) -> Measured:
     """Found a society, let it live, and tell what that cost; to be called in a process of its own."""
     world = planted(seed=point.seed, objects=OBJECTS, features=FEATURES, factors=FACTORS)
     first_founding = timed(lambda: made(point, world))[0]
+    gc.collect()  # a model refers to itself, and would still be there
     founding, model = timed(lambda: made(point, world))
     first, _ = timed(model.step)
     costs = list[tuple[float, float]]()

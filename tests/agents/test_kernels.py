@@ -254,6 +254,7 @@ def test_results_do_not_depend_on_threads(small_world: World, monkeypatch: pytes
     for number, size in ((1, 10_000), (1, 16), (4, 5), (3, 1)):
         numba.config.NUMBA_NUM_THREADS = number
         monkeypatch.setattr(kernels, "RANGE", size)
+        monkeypatch.setattr(kernels, "LEAST", size)
         society = Society(small_world, config(agents=61, game=game, reward_talk=0.5), seed=9)
         for _ in range(12):
             society.step()
@@ -263,7 +264,7 @@ def test_results_do_not_depend_on_threads(small_world: World, monkeypatch: pytes
 
 
 def test_an_error_in_a_thread_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernels, "RANGE", 1)
+    monkeypatch.setattr(kernels, "LEAST", 1)
 
     def fails(start: int, stop: int) -> None:
         raise RuntimeError(f"{start} to {stop}")
