@@ -17,6 +17,7 @@ import dataclasses
 import difflib
 import functools
 import hashlib
+import re
 import signal
 import sys
 import threading
@@ -64,6 +65,8 @@ class SweepConfig:
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 0:
             raise InputError(f"workers is {self.workers}, but it must be at least 0")
+        if self.scheduler is not None and not re.fullmatch(r"((tcp|tls|ucx|wss?)://)?\S+:\d+/?", self.scheduler):
+            raise InputError(f"scheduler is {self.scheduler!r}, but it must be an address like tcp://HOST:8786")
         if self.workers is not None and self.scheduler is not None:
             raise InputError(
                 f"workers is {self.workers}, but the cluster of scheduler {self.scheduler} has its own; leave out one"
@@ -90,6 +93,9 @@ def main(args: Sequence[str] | None = None) -> int:
     asked = plan.read(config.spec)
     runs = plan.runs_of(asked)
     check(asked, runs)
+    if config.scheduler is not None:
+        with places.cluster(config.scheduler):  # before anything of an earlier sweep goes
+            pass
     out = config.out or Path("runs") / config.spec.stem
     kept = claim(out, work_of(asked, runs), resume=config.resume)
     done = kept.done() if config.resume else {}
@@ -103,6 +109,8 @@ def main(args: Sequence[str] | None = None) -> int:
     except Stopped as stop:
         print(f"{PROG}: interrupted with {len(done)} of {len(runs)} runs done; go on with --resume", file=sys.stderr)
         return 128 + stop.number
+    except InputError as error:
+        raise InputError(f"{error}; {len(done)} of {len(runs)} runs are done, go on with --resume") from error
     print(table.printed(swept))
     print(f"\n{len(done) - before} runs in {time.perf_counter() - started:.0f} s, {before} done before")
     print(f"Table: {out / TABLE}\nPage: {out / PAGE}")
@@ -219,14 +227,14 @@ def _stoppable() -> Iterator[None]:
     """Turn Ctrl-C and SIGTERM into `Stopped`. Only the main thread can; in others the signals stay as they are."""
 
     def stop(number: int, frame: FrameType | None) -> None:
-        # Once is enough: what is open is being closed.
-        for heard in before:
-            signal.signal(heard, signal.SIG_IGN)
+        # Who does not wait for what is open to be closed stops the program as any other.
+        for usual, handler in before.items():
+            signal.signal(usual, handler)
         raise Stopped(number)
 
     heard = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
     before = {number: signal.getsignal(number) for number in heard}
-    for number in heard:
+    for number in before:
         signal.signal(number, stop)
     try:
         yield
