@@ -46,6 +46,9 @@ from knowledge_graph.files import atomic_write
 PROG = "sweep"
 TABLE, TIMES, RESULTS, PAGE, RUNS = "table.csv", "times.csv", "results.json", "sweep.html", "runs.jsonl"
 
+ON_A_CLUSTER = 2000
+"""Runs that a cluster has at a time: enough for every worker, few enough to hand out before the first is finished."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SweepConfig:
@@ -139,7 +142,7 @@ def check(asked: Plan, runs: Sequence[Run]) -> None:
 def opened(config: SweepConfig, runs: int) -> tuple[Callable[[], AbstractContextManager[Submits]], int]:
     """What opens the place where runs are done, and how many of them it is given at a time."""
     if config.scheduler is not None:
-        return functools.partial(places.cluster, config.scheduler), runs
+        return functools.partial(places.cluster, config.scheduler), min(runs, ON_A_CLUSTER)
     number = min(processors() if config.workers is None else config.workers, runs)
     return (functools.partial(places.processes, number), number) if number else (places.here, 1)
 
