@@ -49,8 +49,8 @@ def better(found: Detectors) -> str:
     along, told, ap = found.together("ap", "library"), found.of("library"), found.of("ap")
     names = list(found.by_name.values())
     verdict = {
-        1: "Yes, a better detector makes a library that tells more",
-        -1: "No, a better detector makes a library that tells less",
+        1: "Yes, the better the detector, the more a library tells",
+        -1: "No, the better the detector, the less a library tells",
         0: f"Not as far as {count(along.rows, 'row')} can show" if along.judged else _too_few(along),
     }[along.sign]
     best, last = int(np.nanargmax(ap)), int(np.nanargmin(ap))
@@ -125,9 +125,12 @@ def otherwise(found: Detectors) -> str:
         )
         if sign in signs
     ]
+    alike = found.pretrained
+    talk = told_of(found.together("ap", "talk", among=alike))
+    alone = f", and with AP among the rows that began with a trained backbone: {talk}" if 0 < alike.mean() < 1 else ""
     return (
-        f"In other respects, {'; '.join(parts)}. Talk goes with how much of the features 8 dimensions hold: "
-        f"{told_of(found.together('narrow', 'talk'))}."
+        f"In other respects, {'; '.join(parts)}. Talk goes with how much of the features 8 dimensions hold, "
+        f"{told_of(found.together('narrow', 'talk'))}{alone}."
     )
 
 
