@@ -25,6 +25,7 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from experiments import command_line, run_society, sweep
+from experiments.pieces import program
 from experiments.run_society import RunConfig
 from experiments.sweep import PAGE, PROG, RESULTS, RUNS, TABLE, TIMES
 from experiments.sweeps import page as sweep_page
@@ -93,6 +94,14 @@ def finished(out: Path) -> int:
 def same(one: Path, other: Path) -> bool:
     """Whether everything but the seconds is equal, byte for byte."""
     return all((one / name).read_bytes() == (other / name).read_bytes() for name in (TABLE, RESULTS, PAGE))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def same_program() -> Iterator[None]:
+    """Somebody may be editing the program while it is tested."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sweep, "program", lambda: "this one")
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -409,8 +418,15 @@ def interrupted(file: Path, out: Path, number: int, *flags: str, after: int = 2)
 
 @pytest.mark.parametrize(("workers", "number"), [("0", signal.SIGINT), ("2", signal.SIGTERM)])
 def test_an_interrupted_sweep_goes_on_to_the_same_results(
-    serial: Path, place: Path, tmp_path: Path, workers: str, number: int, capfd: pytest.CaptureFixture[str]
+    serial: Path,
+    place: Path,
+    tmp_path: Path,
+    workers: str,
+    number: int,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(sweep, "program", program)
     status, said = interrupted(spec(place), tmp_path, number, "--workers", workers)
     assert status == 128 + number
     done = finished(tmp_path)
