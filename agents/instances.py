@@ -65,8 +65,8 @@ def instances_of(arrays: Mapping[str, NDArray[Any]], n_objects: int, path: Path)
         for name in NEEDED:
             if name not in arrays:
                 raise InputError(f"{path} has no array {name!r}, which a file of embeddings has; {REMEDY}")
-    elif not is_of_objects(tuple(arrays)):
-        return None
+    elif not is_of_objects(tuple(arrays)) or arrays[IMAGES].dtype.kind not in "iu":
+        return None  # somebody else's: images may have names there
     ids = _whole(arrays.get(IDS, np.arange(n_objects)), n_objects, path, IDS)
     distinct, counts = np.unique(ids, return_counts=True)
     if len(distinct) < n_objects:

@@ -67,6 +67,12 @@ def test_without_pictures_or_where_others_wrote_it_a_file_is_read_all_the_same(t
     assert theirs is not None
     assert theirs.source == {"made_by": "our network"}
     assert theirs.object_ids.tolist() == list(range(N))
+    named = table(
+        written(tmp_path / "i.npz", source=np.array("ours"), image_ids=np.array([f"photo {i // 4}" for i in range(N)])),
+        seed=0,
+    )
+    assert named.instances is None
+    assert named.groups is not None
     assert table(written(tmp_path / "n.npz", source=None), seed=0).instances is None
     assert table(written(tmp_path / "w.npz", source=np.array("of no images"), boxes=None), seed=0).instances is None
 
