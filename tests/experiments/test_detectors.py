@@ -228,6 +228,7 @@ def test_what_is_seen_is_known_for_what_it_is(baselines: Path, tmp_path: Path):
     assert not seen(sight)
 
 
+@pytest.mark.slow
 def test_from_detectors_to_the_page_and_on(
     baselines: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
