@@ -26,6 +26,9 @@ IDS, IMAGES, BOXES, THUMBNAILS = "object_ids", "image_ids", "boxes", "thumbnails
 ARRAYS = (SOURCE, IDS, BOXES, THUMBNAILS)
 """What only such a file has; images, which others have too, are read with the groups."""
 
+LARGEST_ID = 2**63 - 1
+"""Ids are kept in 64 bits."""
+
 NEEDED = (IDS, IMAGES, BOXES, "labels", "category_names")
 REMEDY = "make it anew with python -m detection.embed"
 
@@ -62,8 +65,8 @@ def instances_of(arrays: Mapping[str, NDArray[Any]], n_objects: int, path: Path)
         for name in NEEDED:
             if name not in arrays:
                 raise InputError(f"{path} has no array {name!r}, which a file of embeddings has; {REMEDY}")
-    elif not is_of_objects(tuple(arrays)):
-        return None
+    elif not is_of_objects(tuple(arrays)) or arrays[IMAGES].dtype.kind not in "iu":
+        return None  # somebody else's: images may have names there
     ids = _whole(arrays.get(IDS, np.arange(n_objects)), n_objects, path, IDS)
     distinct, counts = np.unique(ids, return_counts=True)
     if len(distinct) < n_objects:
@@ -117,6 +120,8 @@ def _whole(values: NDArray[Any], n_objects: int, path: Path, name: str) -> NDArr
         )
     if values.dtype.kind not in "iu":
         raise InputError(f"{path}: {name!r} holds {values.dtype} values, but it must hold whole numbers")
+    if (values > LARGEST_ID).any():
+        raise InputError(f"{path}: {name!r} has {values.max()}, but it must hold numbers up to {LARGEST_ID}")
     return values.astype(np.int64)
 
 
@@ -126,8 +131,9 @@ def _boxes(values: NDArray[Any], n_objects: int, path: Path) -> NDArray[np.float
             f"{path}: {BOXES!r} holds {values.dtype} values of shape {values.shape}, but it must be x1, y1, x2, y2 for "
             f"each object, {(n_objects, 4)}"
         )
-    # Not a number is neither.
-    sound = np.isfinite(values).all(axis=1) & (values[:, 2] >= values[:, 0]) & (values[:, 3] >= values[:, 1])
+    # What is too large for a float32 is no coordinate of a pixel; what is not a number is neither.
+    there = (np.abs(values) <= np.finfo(np.float32).max).all(axis=1)
+    sound = there & (values[:, 2] >= values[:, 0]) & (values[:, 3] >= values[:, 1])
     if not sound.all():
         row = int((~sound).argmax())
         corners = ", ".join(f"{value:g}" for value in values[row].tolist())

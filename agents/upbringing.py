@@ -117,6 +117,8 @@ def homes_of(world: World, made_of: Of, number: int, *, seed: int) -> NDArray[np
     """
     if made_of not in get_args(Of):
         raise InputError(f"made_of is {made_of!r}, but homes are made of one of {', '.join(get_args(Of))}")
+    if number < 1:
+        raise InputError(f"homes is {number}, but it must be at least 1")
     homes = np.zeros((number, world.n_objects), dtype=bool)
     if made_of == "everything":
         homes[:, world.train] = True

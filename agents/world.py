@@ -182,7 +182,7 @@ def table(path: Path, *, seed: int, label: str | None = None, probe: int = 500) 
     ------
     InputError
         If the file is missing or unreadable, a column is not numeric, a value is missing or infinite, a feature is
-        constant (a channel of a network may be), or there are too few objects or features.
+        constant (a channel of a network may be, not all), or there are too few objects or features.
     """
     contents = read(path, label)
     world = build(
@@ -198,13 +198,17 @@ def table(path: Path, *, seed: int, label: str | None = None, probe: int = 500) 
         source=str(path),
         refuse_constant=contents.instances is None,
     )
-    told = contents.embedding
-    if contents.instances is not None and told is not None and told.shape[:-1] == (world.n_objects,):
-        told = told[:, np.ptp(told[world.train], axis=0) > 0]  # a channel of a network may be silent
-    return world if told is None else embedded(world, told, source=str(path))
+    if not world.features[world.train].any():
+        raise InputError(f"{path}: every feature is the same for every object; give some that tell objects apart")
+    if contents.embedding is None:
+        return world
+    # A channel of a network may be silent.
+    return embedded(world, contents.embedding, source=str(path), refuse_constant=contents.instances is None)
 
 
-def embedded(world: World, embedding: NDArray[np.floating], *, source: str | None = None) -> World:
+def embedded(
+    world: World, embedding: NDArray[np.floating], *, source: str | None = None, refuse_constant: bool = True
+) -> World:
     """The same world, whose agents can be told the coordinates ``embedding [M, E]`` of its objects.
 
     Such as a network trained elsewhere gives. They are centred and scaled like features; ``source`` is what messages
@@ -213,8 +217,8 @@ def embedded(world: World, embedding: NDArray[np.floating], *, source: str | Non
     Raises
     ------
     InputError
-        If there is not a row for each object, a value is missing or infinite, or a coordinate is the same for every
-        object of the training set.
+        If there is not a row for each object, a value is missing or infinite, or every coordinate is the same for
+        every object of the training set; with ``refuse_constant`` also if a single one is (else it is left out).
     """
     source = source or world.name
     if embedding.ndim != 2 or len(embedding) != world.n_objects or embedding.shape[1] == 0:
@@ -225,12 +229,14 @@ def embedded(world: World, embedding: NDArray[np.floating], *, source: str | Non
     names = tuple(f"embedding {i}" for i in range(embedding.shape[1]))
     _check_finite(embedding, names, source)
     coordinates, _, _, constant = _standardised(embedding, world.train)
-    if constant.any():
+    if constant.all():
+        raise InputError(f"{source}: every coordinate of 'embedding' is the same for every object; remove the array")
+    if refuse_constant and constant.any():
         raise InputError(
             f"{source}: coordinate {int(constant.argmax())} of 'embedding' is the same for every object; remove that "
             "column"
         )
-    return dataclasses.replace(world, embedding=coordinates)
+    return dataclasses.replace(world, embedding=coordinates[:, ~constant])
 
 
 def build(

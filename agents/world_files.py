@@ -78,7 +78,7 @@ def read(path: Path, label: str | None = None) -> Contents:
 
 def tells_of_objects(path: Path) -> bool:
     """Whether a file, if it can be read at all, is of objects found in images (see `agents.instances`)."""
-    return path.suffix.lower() == ".npz" and path.is_file() and is_of_objects(array_names(path))
+    return path.suffix.lower() == ".npz" and os.path.isfile(path) and is_of_objects(array_names(path))
 
 
 def _read_npz(path: Path, label: str | None) -> Contents:

@@ -27,6 +27,7 @@ from tqdm import tqdm
 
 from detection import checkpoints, coco_eval, command_line, files, parts, presets
 from detection.config import ModelConfig, to_json
+from detection.data.annotation_file import LARGEST_ID
 from detection.data.batch import Batch
 from detection.data.coco import CocoDataset
 from detection.data.loading import refuse_bare
@@ -46,6 +47,9 @@ DESCRIPTION = "Describe the objects of a COCO-format set by vectors, read from t
 FORMAT = "object-embeddings"
 """What the file says that it is."""
 VERSION = 1
+
+LARGEST_PICTURE = 1024
+"""Pixels of the sides of thumbnails, at most: larger ones would not fit into memory by the thousand."""
 
 PART = 32
 """Images that are done before what was read from them is kept."""
@@ -115,6 +119,8 @@ class EmbedConfig:
         for name, least in (("batch_size", 1), ("workers", 0), ("thumbnails", 0)):
             if getattr(self, name) < least:
                 raise InputError(f"{name} is {getattr(self, name)}; give a number from {least} up")
+        if self.thumbnails > LARGEST_PICTURE:
+            raise InputError(f"thumbnails is {self.thumbnails}; give a number of pixels from 0 to {LARGEST_PICTURE}")
         if not 0 <= self.min_score <= 1:  # NaN is not
             raise InputError(f"min_score is {self.min_score}; give a number from 0 to 1")
         if not 0 <= self.min_side < math.inf:
@@ -280,6 +286,11 @@ def shifts(datasets: Sequence[CocoDataset]) -> dict[str, Shift]:
     """By split: no two images and no two annotations of several splits may have an id in common.
 
     Where a split shares one with those before it, all of its ids move up past theirs.
+
+    Raises
+    ------
+    InputError
+        If there is no room for that in 64 bits.
     """
     found: dict[str, Shift] = {}
     images, objects = np.zeros(0, np.int64), np.zeros(0, np.int64)
@@ -287,12 +298,18 @@ def shifts(datasets: Sequence[CocoDataset]) -> dict[str, Shift]:
         here = np.array([image.id for image in dataset.images], dtype=np.int64)
         there = np.array([one for at in range(len(dataset)) for one in dataset.annotations(at).ids], dtype=np.int64)
         found[dataset.split] = shift = Shift(_past(images, here), _past(objects, there))
+        for what, ids, moved in (("images", here, shift.images), ("annotations", there, shift.objects)):
+            if moved and int(ids.max()) + moved > LARGEST_ID:
+                raise InputError(
+                    f"{dataset.annotation_file} has {what} with ids of an earlier split, too large to be moved up past "
+                    "those; give smaller ids, or one split"
+                )
         images, objects = np.append(images, here + shift.images), np.append(objects, there + shift.objects)
     return found
 
 
 def _past(known: NDArray[np.int64], here: NDArray[np.int64]) -> int:
-    return int(known.max() - here.min() + 1) if np.isin(here, known).any() else 0
+    return int(known.max()) - int(here.min()) + 1 if np.isin(here, known).any() else 0
 
 
 def network(config: EmbedConfig, dataset: CocoDataset) -> tuple[FCOS, dict[str, Any]]:

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from agents.config import SocietyConfig
 from experiments.detectors_found import BACKBONE, FIGURES, PYRAMID, Detectors
-from experiments.detectors_text import lines_of, sentences, told_of
+from experiments.detectors_text import headlines, lines_of, told_of
 from experiments.lab.rows import Row
 from experiments.lab.sentences import HEADINGS
 from experiments.report_chart import BLUE, GREEN, GREY, INK, ORANGE, chart
@@ -32,7 +32,7 @@ STYLE = (
 
 def render(found: Sequence[Detectors], *, seeds: int, agents: int, steps: int) -> str:
     """The page as HTML."""
-    said = "".join(f"<li>{esc(sentence)}</li>" for one in found for sentence in sentences(one)[:3])
+    said = "".join(f"<li>{esc(sentence)}</li>" for one in found for sentence in headlines(one)[0])
     detectors = sum(len(one.rows) for one in found)
     return page(
         title="Does a better detector make a better society?",
@@ -126,7 +126,7 @@ def table(found: Detectors) -> Section:
         for first, *cells in lines
     )
     shown = f'<div class="scroll numbers"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
-    rest = "".join(f"<li>{esc(sentence)}</li>" for sentence in sentences(found)[3:])
+    rest = "".join(f"<li>{esc(sentence)}</li>" for sentence in headlines(found)[1])
     return Section(
         id=f"{found.name}-rows",
         short=f"rows ({found.name})",

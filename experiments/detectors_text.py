@@ -37,13 +37,20 @@ def sentences(found: Detectors) -> list[str]:
     ]
 
 
+def headlines(found: Detectors) -> tuple[list[str], list[str]]:
+    """The sentences that are to stand first, and all others."""
+    said = sentences(found)
+    first = 3 if found.together("ap", "library").judged else 1
+    return said[:first], said[first:]
+
+
 def better(found: Detectors) -> str:
     """Whether a better detector makes a better society, by what its library tells of objects."""
     along, told, ap = found.together("ap", "library"), found.of("library"), found.of("ap")
     names = list(found.by_name.values())
     verdict = {
-        1: "Yes, a better detector makes a library that tells more",
-        -1: "No, a better detector makes a library that tells less",
+        1: "Yes, the better the detector, the more a library tells",
+        -1: "No, the better the detector, the less a library tells",
         0: f"Not as far as {count(along.rows, 'row')} can show" if along.judged else _too_few(along),
     }[along.sign]
     best, last = int(np.nanargmax(ap)), int(np.nanargmin(ap))
@@ -65,9 +72,11 @@ def pretrained_alone(found: Detectors) -> str:
     verdict = {1: "it is so as well", -1: "it is the other way round", 0: "it cannot be shown"}[among.sign]
     if not among.judged:
         verdict = "it cannot be said, for they are too few"
+    means = [number(np.nanmean(found.of("library")[some]), 3) for some in (chosen, ~chosen)]
     return (
         f"Among the {count(among.rows, 'row')} that began with a trained backbone {verdict}, {told_of(among)}; among "
-        f"the {rest.rows} from scratch the correlation is {told_of(rest)}."
+        f"the {rest.rows} from scratch the correlation is {told_of(rest)}. On average the libraries of the former "
+        f"tell {means[0]}, of the latter {means[1]}."
     )
 
 
@@ -116,9 +125,12 @@ def otherwise(found: Detectors) -> str:
         )
         if sign in signs
     ]
+    alike = found.pretrained
+    talk = told_of(found.together("ap", "talk", among=alike))
+    alone = f", and with AP among the rows that began with a trained backbone: {talk}" if 0 < alike.mean() < 1 else ""
     return (
-        f"In other respects, {'; '.join(parts)}. Talk goes with how much of the features 8 dimensions hold: "
-        f"{told_of(found.together('narrow', 'talk'))}."
+        f"In other respects, {'; '.join(parts)}. Talk goes with how much of the features 8 dimensions hold, "
+        f"{told_of(found.together('narrow', 'talk'))}{alone}."
     )
 
 

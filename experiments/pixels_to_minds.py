@@ -26,15 +26,20 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from tyro.conf import arg
 
 import detection.embed
 import detection.evaluate
 import detection.train
+from agents import world as worlds
 from agents.errors import InputError
 from agents.world_files import read
 from detection import checkpoints, coco_eval, files, presets
 from detection.data.coco import CocoDataset, annotation_file_of
+from detection.data.loading import refuse_bare
+from detection.embed import EmbedConfig
+from detection.objects import annotated
 from detection.training.directory import CONFIG
 from detection.training.loop import CHECKPOINT
 from experiments import command_line, run_files, run_society
@@ -127,9 +132,7 @@ def main(args: Sequence[str] | None = None) -> int:
     config = command_line.parse(PixelsConfig, args, prog=PROG, description=DESCRIPTION)
     splits = config.split or splits_of(config.data)
     check(config, splits)
-    run_files.claim(config.out)
-    work = plan(config, splits)
-    begin(config.out, work, resume=config.resume)
+    begin(config.out, plan(config, splits), resume=config.resume)
     spent = {}
     for stage in stages(config, splits):
         if stage.done():
@@ -172,19 +175,50 @@ def check(config: PixelsConfig, splits: Sequence[str]) -> None:
     Raises
     ------
     InputError
-        If a split is broken, the checkpoint is none, or there is neither a checkpoint nor anything to train on.
+        If a split is broken, the checkpoint is none, there is neither a checkpoint nor anything to train on, or no
+        world can be made of the objects, or no such society live in it.
     """
     for split in splits:
         CocoDataset(config.data, split)
     if config.checkpoint is not None:
         checkpoints.load(config.checkpoint)
-        return
-    presets.preset(config.preset, data=config.data, out=config.out)
-    if not annotation_file_of(config.data, config.train_split).is_file():
-        raise InputError(
-            f"train_split is {config.train_split}, which {config.data} does not have; name one that it has, or give a "
-            "checkpoint"
-        )
+    else:
+        presets.preset(config.preset, data=config.data, out=config.out)
+        if not annotation_file_of(config.data, config.train_split).is_file():
+            raise InputError(
+                f"train_split is {config.train_split}, which {config.data} does not have; name one that it has, or "
+                "give a checkpoint"
+            )
+    if annotation_file_of(config.data, config.val_split).is_file():
+        CocoDataset(config.data, config.val_split)
+    words = {stage.name: stage.args for stage in stages(config, splits)}
+    run_society.parse(words["society"])
+    asked = command_line.parse(EmbedConfig, words["embed"], prog=PROG, description=DESCRIPTION)
+    check_objects(asked, seed=config.seed)
+
+
+def check_objects(asked: EmbedConfig, *, seed: int) -> None:
+    """Refuse objects of which no world can be made.
+
+    Raises
+    ------
+    InputError
+        If there are too few, in too few images, or they lack the masks that are asked for.
+    """
+    datasets = detection.embed.opened(asked)
+    if asked.pool == "mask":
+        for dataset in datasets:
+            refuse_bare(dataset)
+    moved = detection.embed.shifts(datasets)
+    images = [
+        place.id + moved[place.dataset.split].images
+        for place in detection.embed.to_look_at(datasets, asked)
+        for _ in annotated(place, min_side=asked.min_side, with_masks=False).labels
+    ]
+    # Who is held out depends on the images alone, so that numbers of no meaning are refused as the features would be.
+    stand_in = np.random.default_rng(0).standard_normal((len(images), worlds.MIN_FEATURES))
+    groups = np.array(images, dtype=np.int64)
+    worlds.build(name=str(asked.data), raw=stand_in, seed=seed, probe=worlds.MIN_PROBE, groups=groups)
 
 
 def plan(config: PixelsConfig, splits: Sequence[str]) -> dict[str, Any]:
@@ -199,12 +233,12 @@ def plan(config: PixelsConfig, splits: Sequence[str]) -> dict[str, Any]:
 
 
 def begin(out: Path, work: Mapping[str, Any], *, resume: bool) -> None:
-    """Note what is asked for; with ``resume``, see that what is there is of the same.
+    """Make the directory and note what is asked for; with ``resume``, see that what is there is of the same.
 
     Raises
     ------
     InputError
-        If there is something that is not to be gone on with, or is of other work.
+        If there is something that is not to be gone on with, or is of other work, or nothing can be written there.
     """
     path = out / PLAN
     if not resume:
@@ -212,6 +246,7 @@ def begin(out: Path, work: Mapping[str, Any], *, resume: bool) -> None:
             raise InputError(
                 f"out is {out}, where there is such a run already; go on with it by --resume, or give another directory"
             )
+        run_files.claim(out)
         files.write_json(path, work)
         return
     if not path.is_file():
@@ -226,6 +261,7 @@ def begin(out: Path, work: Mapping[str, Any], *, resume: bool) -> None:
         raise InputError(
             f"the run in {out} is of other work ({name} is not the same); ask for the same, or give another directory"
         )
+    run_files.claim(out)
 
 
 def stages(config: PixelsConfig, splits: Sequence[str]) -> list[Stage]:

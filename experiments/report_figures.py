@@ -257,7 +257,10 @@ def concepts_figure(rows: Sequence[Row], history: Sequence[Event]) -> go.Figure 
     figure.update_traces(hovertemplate="%{y:.0f}", selector={"type": "scatter"})
     figure.update_layout(barmode="relative")
     figure.update_yaxes(zeroline=True, zerolinecolor=GREY)
-    return over_time(figure, rows)
+    over_time(figure, rows)
+    # The bar of a merge at the very end is as wide as the others.
+    end = max(figure.layout.xaxis.range[1], max(steps, default=0) + 0.55 * width)
+    return figure.update_xaxes(range=[0, end])
 
 
 def deaths_figure(steps: Sequence[int], founders: Sequence[int], later: Sequence[int]) -> go.Figure:

@@ -68,7 +68,7 @@ def held(origin: Origin) -> str:
     """Who holds a concept as the likeness to one object, and who as an abstract dimension, in a sentence."""
     if origin.raw + origin.abstract == 0:
         return ""
-    abstract = f"{origin.abstract:,} as an abstract dimension"
+    abstract = (f"{origin.abstract:,}" if origin.abstract else "nobody") + " as an abstract dimension"
     if origin.raw:
         once = f", as {count(origin.ever, 'agent')} did at some merge" if origin.ever > origin.raw else ""
         who = f"{count(origin.raw, 'agent')} still {_hold(origin.raw)}"

@@ -226,6 +226,11 @@ def resumed(config: RunConfig, flags: Sequence[str]) -> tuple[RunConfig, Saved]:
 def settle(config: RunConfig, saved: Saved | None) -> tuple[Society, Recorder, float]:
     """The society to live on with, its recorder, and the seconds it has lived: a new one, or the one saved."""
     _check_room(config)
+    if saved is not None and config.world not in WORLDS and not os.path.exists(config.world):
+        raise InputError(
+            f"the run in {saved.path.parent} is of the world {config.world}, which does not exist any more; put it "
+            "back, or go on in the directory where the run was begun"
+        )
     try:
         world = make_world(config)
         if saved is None:

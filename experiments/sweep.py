@@ -17,6 +17,7 @@ import dataclasses
 import difflib
 import functools
 import hashlib
+import re
 import signal
 import sys
 import threading
@@ -45,6 +46,9 @@ from knowledge_graph.files import atomic_write
 PROG = "sweep"
 TABLE, TIMES, RESULTS, PAGE, RUNS = "table.csv", "times.csv", "results.json", "sweep.html", "runs.jsonl"
 
+ON_A_CLUSTER = 2000
+"""Runs that a cluster has at a time: enough for every worker, few enough to hand out before the first is finished."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SweepConfig:
@@ -64,6 +68,8 @@ class SweepConfig:
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 0:
             raise InputError(f"workers is {self.workers}, but it must be at least 0")
+        if self.scheduler is not None and not re.fullmatch(r"((tcp|tls|ucx|wss?)://)?\S+:\d+/?", self.scheduler):
+            raise InputError(f"scheduler is {self.scheduler!r}, but it must be an address like tcp://HOST:8786")
         if self.workers is not None and self.scheduler is not None:
             raise InputError(
                 f"workers is {self.workers}, but the cluster of scheduler {self.scheduler} has its own; leave out one"
@@ -90,6 +96,9 @@ def main(args: Sequence[str] | None = None) -> int:
     asked = plan.read(config.spec)
     runs = plan.runs_of(asked)
     check(asked, runs)
+    if config.scheduler is not None:
+        with places.cluster(config.scheduler):  # before anything of an earlier sweep goes
+            pass
     out = config.out or Path("runs") / config.spec.stem
     kept = claim(out, work_of(asked, runs), resume=config.resume)
     done = kept.done() if config.resume else {}
@@ -103,6 +112,8 @@ def main(args: Sequence[str] | None = None) -> int:
     except Stopped as stop:
         print(f"{PROG}: interrupted with {len(done)} of {len(runs)} runs done; go on with --resume", file=sys.stderr)
         return 128 + stop.number
+    except InputError as error:
+        raise InputError(f"{error}; {len(done)} of {len(runs)} runs are done, go on with --resume") from error
     print(table.printed(swept))
     print(f"\n{len(done) - before} runs in {time.perf_counter() - started:.0f} s, {before} done before")
     print(f"Table: {out / TABLE}\nPage: {out / PAGE}")
@@ -131,7 +142,7 @@ def check(asked: Plan, runs: Sequence[Run]) -> None:
 def opened(config: SweepConfig, runs: int) -> tuple[Callable[[], AbstractContextManager[Submits]], int]:
     """What opens the place where runs are done, and how many of them it is given at a time."""
     if config.scheduler is not None:
-        return functools.partial(places.cluster, config.scheduler), runs
+        return functools.partial(places.cluster, config.scheduler), min(runs, ON_A_CLUSTER)
     number = min(processors() if config.workers is None else config.workers, runs)
     return (functools.partial(places.processes, number), number) if number else (places.here, 1)
 
@@ -219,14 +230,14 @@ def _stoppable() -> Iterator[None]:
     """Turn Ctrl-C and SIGTERM into `Stopped`. Only the main thread can; in others the signals stay as they are."""
 
     def stop(number: int, frame: FrameType | None) -> None:
-        # Once is enough: what is open is being closed.
-        for heard in before:
-            signal.signal(heard, signal.SIG_IGN)
+        # Who does not wait for what is open to be closed stops the program as any other.
+        for usual, handler in before.items():
+            signal.signal(usual, handler)
         raise Stopped(number)
 
     heard = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
     before = {number: signal.getsignal(number) for number in heard}
-    for number in heard:
+    for number in before:
         signal.signal(number, stop)
     try:
         yield

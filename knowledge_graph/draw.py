@@ -31,7 +31,10 @@ FEW_RELATIONS, FEW_PARTNERS = 3, 2
 """Lines that a concept sends out: to those most like it, or else to those that share most holders with it."""
 
 LEGIBLE = 64
-"""Concepts up to which their names are written on the map."""
+"""Concepts up to which all of their names are written on the map."""
+
+READABLE = 7.0
+"""Pixels that letters have at least where there are more: names are written on those discs that have room for them."""
 
 
 def concept_graph(library: Library, *, feature_names: Sequence[str] | None = None) -> go.Figure:
@@ -77,7 +80,8 @@ def caption(library: Library) -> str:
         return "The library has no concepts yet."
     kinds = {link.kind for link in links_of(library)}
     close = closeness(library)
-    said = ["Every disc is a concept, and the word on it its name; the larger, the better supported."]
+    room = "" if len(library) <= LEGIBLE else ", where there is room for it,"
+    said = [f"Every disc is a concept, and the word on it{room} its name; the larger, the better supported."]
     if close:
         said.append("The darker, the closer the dimensions of single agents come to it (mean |correlation|).")
     if len(close) < len(library):
@@ -274,9 +278,12 @@ def _discs(
         x=[place[concept.id][0] for concept in concepts],
         y=[place[concept.id][1] for concept in concepts],
         customdata=[(concept.id,) for concept in concepts],
-        mode="markers+text" if len(library) <= LEGIBLE else "markers",
+        mode="markers+text",
         marker=marker,
-        text=[escaped(name) for name in short],
+        text=[
+            escaped(name) if len(library) <= LEGIBLE or letters >= READABLE else ""
+            for name, letters in zip(short, size, strict=True)
+        ],
         textposition="middle center",
         textfont={"size": size, "color": ink},
         hovertext=hover,

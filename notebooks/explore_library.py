@@ -69,8 +69,8 @@ pd.options.display.float_format = "{:.2f}".format
 # %% [markdown]
 # ## A run to look at
 #
-# `make run` leaves a run in `runs/digits`. If it is there, we look at it; if not, a society lives here and now, which
-# takes some seconds. You can also name the directory of a run of your own.
+# `python -m experiments.run_society --world digits --out runs/digits` leaves one. If it is there, we look at it; if
+# not, a society lives here and now, which takes some seconds. You can also name the directory of a run of your own.
 
 # %% tags=["parameters"]
 RUN, YESTERDAY = "runs/digits", "runs/yesterday"

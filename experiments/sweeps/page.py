@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
 from experiments.compared import spread_of, told
-from experiments.report_chart import BLUE, GREEN, ORANGE, PURPLE, SEQUENTIAL, chart
+from experiments.report_chart import BLUE, GREEN, MUTED, ORANGE, PURPLE, SEQUENTIAL, chart
 from experiments.report_page import Plot, Section, page
 from experiments.report_text import count, esc
 from experiments.sweeps.plan import Axis
@@ -19,6 +19,9 @@ MOST_LINES = 9
 
 WIDE = 20
 """Positive values that differ by more than this factor are drawn on a logarithmic axis."""
+
+ASIDE = 0.014
+"""How far lines stand beside each other, as a share of the axis."""
 
 NOT_SHOWN = ("seed", "out", "resume", "label", "interactions", "checkpoint_interval")
 """Fields of a run that a sweep has no use for."""
@@ -91,9 +94,11 @@ def figure_of(swept: Swept, figure: str, place: int, lines: int | None) -> go.Fi
     labels = [_label(values) for values in axis.values]
     numeric = len(axis.names) == 1 and all(type(value) in (int, float) for (value,) in axis.values)
     at = [float(value) for (value,) in axis.values] if numeric else [float(place) for place in range(len(labels))]
+    wide = numeric and min(at) > 0 and max(at) > WIDE * min(at)
     drawn = chart(x=esc(_named(axis)), height=320, legend=lines is not None)
     values = swept.values(figure)
     beside = [None] if lines is None else range(len(swept.plan.axes[lines].values))
+    order = np.argsort(at, kind="stable")
     for number, line in enumerate(beside):
         colour = _colours(len(beside))[number]
         found = [
@@ -104,37 +109,45 @@ def figure_of(swept: Swept, figure: str, place: int, lines: int | None) -> go.Fi
                     if some.places[place] == here and (lines is None or some.places[lines] == line)
                 ]
             )
-            for here in range(len(at))
+            for here in order
         ]
-        name = "" if lines is None or line is None else esc(_label(swept.plan.axes[lines].values[line]))
+        # Lines stand a little beside each other, so that none hides what another shows.
+        x = _moved([at[here] for here in order], (number - (len(beside) - 1) / 2) * ASIDE, wide=wide)
         drawn.add_scatter(
-            x=np.repeat(at, [len(some) for some in found]).tolist(),
+            x=np.repeat(x, [len(some) for some in found]).tolist(),
             y=np.concatenate(found).tolist(),
             mode="markers",
-            marker={"size": 5, "color": colour, "opacity": 0.4},
+            marker={"size": 6, "color": colour, "opacity": 0.45},
             hovertemplate="%{y:.4g}<extra></extra>",
             legendgroup=str(number),
             showlegend=False,
         )
-        order = np.argsort(at, kind="stable")
-        spreads = [spread_of(found[here]) for here in order]
+        spreads = [spread_of(some) for some in found]
         drawn.add_scatter(
-            x=[at[here] for here in order],
+            x=x,
             y=[some["mean"] for some in spreads],
-            name=name,
+            name="" if lines is None or line is None else esc(_label(swept.plan.axes[lines].values[line])),
             mode="lines+markers",
-            line={"color": colour, "width": 2.4},
+            line={"color": colour, "width": 2.2},
             marker={"size": 8},
-            error_y={"type": "data", "array": [some["sd"] for some in spreads], "thickness": 1.4, "width": 4},
-            text=[esc(told(found[here])) for here in order],
+            error_y={"type": "data", "array": [some["sd"] for some in spreads], "thickness": 1.2, "width": 4},
+            text=[esc(told(some)) for some in found],
             hovertemplate="%{text}<extra></extra>",
             legendgroup=str(number),
         )
-    wide = numeric and min(at) > 0 and max(at) > WIDE * min(at)
     drawn.update_xaxes(type="log" if wide else "linear", tickvals=at, ticktext=[esc(label) for label in labels])
     if lines is not None:
-        drawn.update_layout(legend_title_text=f"{esc(_named(swept.plan.axes[lines]))} ")
+        drawn.update_layout(
+            legend_title={"text": f"{esc(_named(swept.plan.axes[lines]))} ", "font": {"size": 12.5, "color": MUTED}}
+        )
     return drawn
+
+
+def _moved(at: list[float], share: float, *, wide: bool) -> list[float]:
+    """Places on an axis, moved aside by a share of its length."""
+    if wide:
+        return [value * (max(at) / min(at)) ** share for value in at]
+    return [value + share * (max(at) - min(at)) for value in at]
 
 
 def _means_section(swept: Swept) -> Section:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import multiprocessing
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Future
@@ -88,6 +89,8 @@ def cluster(address: str) -> Iterator[Submits]:
         raise InputError(
             "distributed, which speaks to Dask clusters, is not installed; install dimensional-views[distributed]"
         ) from error
+    for talkative in ("distributed", "distributed.client"):  # pages of tracebacks where one sentence will be said
+        logging.getLogger(talkative).setLevel(logging.CRITICAL)
     try:
         client = distributed.Client(address, timeout=PATIENCE_S, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:

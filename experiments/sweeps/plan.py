@@ -284,9 +284,10 @@ def _evenly(name: str, given: Mapping[str, Any], *, whole: bool) -> list[float]:
 
 def _value(name: str, value: Any) -> Any:
     kind = _kind(name)
-    if kind is float and type(value) is int and value.bit_length() < MOST_BITS:
+    long = type(value) is int and value.bit_length() >= MOST_BITS
+    if kind is float and type(value) is int and not long:
         return float(value)
-    if type(value) is not kind or (type(value) is int and value.bit_length() >= MOST_BITS):
+    if type(value) is not kind or long or (type(value) is str and "\0" in value):
         raise InputError(f"{name} is {_short(value)}, but it must be {KINDS[kind]}")
     return value
 

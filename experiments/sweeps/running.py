@@ -132,7 +132,11 @@ def one_thread() -> Iterator[None]:
 
 
 def outcomes(
-    runs: Sequence[Run], opened: Callable[[], AbstractContextManager[Submits]], *, at_once: int
+    runs: Sequence[Run],
+    opened: Callable[[], AbstractContextManager[Submits]],
+    *,
+    at_once: int,
+    life: Callable[[RunConfig], Outcome] = life,
 ) -> Generator[tuple[Run, Outcome]]:
     """Every run with what came of it, as they are done.
 
@@ -141,11 +145,12 @@ def outcomes(
     runs : what to do
     opened : gives something that takes work; asked for another one if that breaks
     at_once : how many runs it may have at a time
+    life : what to do for each run; must not raise
     """
     left, errors, suspects = deque(runs), defaultdict[tuple[str, int], list[str]](list), set[tuple[str, int]]()
     while left:
         with opened() as executor:
-            yield from _until_broken(executor, left, errors, suspects, at_once)
+            yield from _until_broken(executor, left, errors, suspects, at_once, life)
 
 
 def _until_broken(
@@ -154,6 +159,7 @@ def _until_broken(
     errors: dict[tuple[str, int], list[str]],
     suspects: set[tuple[str, int]],
     at_once: int,
+    life: Callable[[RunConfig], Outcome],
 ) -> Iterator[tuple[Run, Outcome]]:
     flying: dict[Future[Outcome], Run] = {}
     finished: SimpleQueue[Future[Outcome]] = SimpleQueue()

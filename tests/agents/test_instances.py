@@ -67,6 +67,12 @@ def test_without_pictures_or_where_others_wrote_it_a_file_is_read_all_the_same(t
     assert theirs is not None
     assert theirs.source == {"made_by": "our network"}
     assert theirs.object_ids.tolist() == list(range(N))
+    named = table(
+        written(tmp_path / "i.npz", source=np.array("ours"), image_ids=np.array([f"photo {i // 4}" for i in range(N)])),
+        seed=0,
+    )
+    assert named.instances is None
+    assert named.groups is not None
     assert table(written(tmp_path / "n.npz", source=None), seed=0).instances is None
     assert table(written(tmp_path / "w.npz", source=np.array("of no images"), boxes=None), seed=0).instances is None
 
@@ -78,6 +84,10 @@ def test_channels_that_are_silent_are_no_mistake_of_who_made_the_file(tmp_path: 
     assert not world.features[:, 2].any()
     assert world.embedding is not None
     assert world.embedding.shape == (N, 2)
+    # A coordinate without a value is not a silent one.
+    embedding[0, 2] = np.nan
+    with pytest.raises(InputError, match=r"feature 'embedding 2' is missing \(nan\) in row 1"):
+        table(written(tmp_path / "n.npz", embedding=embedding), seed=0)
 
 
 NAN = np.zeros((N, 4), dtype=np.float32)
@@ -108,6 +118,13 @@ WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "no ids": ({"object_ids": None}, ("has no array 'object_ids'",)),
     "no labels": ({"labels": None}, ("has no array 'labels'",)),
     "a label beyond the categories": ({"labels": np.full(N, 3)}, ("'labels' has 3", "from 0 to 2")),
+    "no feature that varies": ({"features": np.ones((N, 6))}, ("every feature is the same for every object",)),
+    "an embedding that is silent": ({"embedding": np.ones((N, 2))}, ("every coordinate of 'embedding' is the same",)),
+    "ids of more than 64 bits": (
+        {"image_ids": np.arange(N, dtype=np.uint64) + np.uint64(2**63)},
+        ("'image_ids' has 9223372036854775847", "up to 9223372036854775807"),
+    ),
+    "a box beyond all pixels": ({"boxes": np.tile([0.0, 0.0, 1e300, 9.0], (N, 1))}, ("1e+300, 9 in row 1", "no box")),
     "an embedding of fewer objects": ({"embedding": np.ones((N - 1, 2))}, ("'embedding' has shape", "[40, coord")),
 }
 

@@ -161,6 +161,18 @@ def same_ids(d: Path, name: str) -> Path:
     return changed(d, change, split="val2017")
 
 
+def largest_ids(d: Path) -> Path:
+    """The set, an image of either split of which has the largest id of all."""
+
+    def change(whole: dict[str, Any]) -> None:
+        old, new = whole["images"][0]["id"], 2**63 - 1
+        whole["images"][0]["id"] = new
+        for one in whole["annotations"]:
+            one["image_id"] = new if one["image_id"] == old else one["image_id"]
+
+    return changed(changed(d, change, split="train2017"), change, split="val2017")
+
+
 @pytest.mark.parametrize("kind", ["images", "annotations"])
 def test_ids_that_two_splits_share_move_up_in_the_second(
     kind: str, checkpoint: Path, copied: Path, tmp_path: Path
@@ -828,6 +840,14 @@ BAD: dict[str, tuple[Case, str]] = {
     "negative thumbnails": (
         lambda d, c: ["--data", d, "--checkpoint", c, "--thumbnails=-4"],
         "thumbnails is -4; give a number from 0 up",
+    ),
+    "thumbnails beyond all memory": (
+        lambda d, c: ["--data", d, "--checkpoint", c, "--thumbnails", 100000],
+        "thumbnails is 100000; give a number of pixels from 0 to 1024",
+    ),
+    "ids of two splits that are too large to move": (
+        lambda d, c: ["--data", largest_ids(d), "--checkpoint", c, "--split", "train2017", "val2017"],
+        "instances_val2017.json has images with ids of an earlier split, too large to be moved up",
     ),
     "an unknown map": (
         lambda d, c: ["--data", d, "--checkpoint", c, "--features", "head"],

@@ -515,7 +515,11 @@ RESUMES: dict[str, tuple[Write, list[str], Says]] = {
         [],
         ("checkpoint.npz: the world 'world' is not the one", "put them back"),
     ),
-    "a world that has gone": (lambda run: (run.parent / "world.npz").unlink(), [], ("world.npz", "does not exist")),
+    "a world that has gone": (
+        lambda run: (run.parent / "world.npz").unlink(),
+        [],
+        ("the run in", "world.npz, which does not exist any more; put it back"),
+    ),
 }  # fmt: skip
 
 

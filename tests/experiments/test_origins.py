@@ -308,7 +308,8 @@ def test_a_broken_embedding_in_a_file_is_told_in_one_sentence(
     for embedding, said in (
         (rng.standard_normal((59, 2)), "'embedding' has shape (59, 2), but it must be [60, coordinates]"),
         (np.full((60, 2), "a"), "'embedding' holds <U1 values, but it must hold numbers"),
-        (np.ones((60, 2)), "coordinate 0 of 'embedding' is the same for every object"),
+        (np.ones((60, 2)), "every coordinate of 'embedding' is the same for every object"),
+        (np.stack([np.ones(60), rng.standard_normal(60)], axis=1), "coordinate 0 of 'embedding' is the same for every"),
         (np.where(np.eye(60, 2) > 0, np.inf, 1.0), "'embedding 0' is infinite in row 1"),
     ):
         np.savez(path, features=rng.standard_normal((60, 5)), embedding=embedding)

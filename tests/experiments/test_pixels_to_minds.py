@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from experiments.pixels_to_minds import PROG, PixelsConfig, closing, main, split
 from tests.detection.small_runs import write_set
 
 SMALL = ("--iterations", "2", "--short-side", "64", "--min-side", "8", "--agents", "12", "--steps", "12")
+ANNOTATIONS = "annotations/instances_train2017.json"
 LEFT = {"plan.json", "detector", "detector.json", "objects.npz", "society", "pixels_to_minds.json"}
 
 
@@ -125,6 +127,20 @@ def test_only_what_is_asked_for_is_gone_on_with(whole: Path, data: Path, capsys:
         (("--data", "DATA", "--checkpoint", "nowhere.pt"), "checkpoint nowhere.pt does not exist"),
         (("--data", "DATA", "--preset", "maxi"), "preset is 'maxi'; give one of"),
         (("--data", "DATA", "--iterations", "0"), "iterations is 0; give a number from 1 up"),
+        (("--data", "DATA", "--min-side=-1"), "min_side is -1.0; give a number of pixels from 0 up"),
+        (("--data", "DATA", "--min-side", "nan"), "min_side is nan; give a number of pixels from 0 up"),
+        (("--data", "DATA", "--min-side", "60"), "has no object in train2017 or val2017 with sides of 60.0 pixels"),
+        (("--data", "DATA", "--min-side", "36"), "object(s), but a world needs at least 8"),
+        (("--data", "DATA", "--agents", "3000000000"), "agents is 3000000000, but it must be at most 2147483647"),
+        (("--data", "BARE", "--pool", "mask"), "annotation 1 has no segmentation"),
+        (
+            (
+                "--data",
+                "FEW",
+            ),
+            "image(s), too few to hold a quarter of them out whole; give more images",
+        ),
+        (("--data", "EMPTY", "--split", "train2017"), "val2017 is no directory; the images of"),
         (("--data", "DATA", "--resume"), "which has no plan.json to go on with; leave --resume out"),
         (("--data", "DATA", "--features", "head"), "--features is 'head', but it must be backbone or fpn"),
         ((), "--data is missing; give it"),
@@ -133,10 +149,22 @@ def test_only_what_is_asked_for_is_gone_on_with(whole: Path, data: Path, capsys:
 def test_what_cannot_be_done_is_one_sentence(
     args: tuple[str, ...], sentence: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert call(*(str(data) if word == "DATA" else word for word in args), "--out", tmp_path / "run") == 2
+    sets = {"DATA": data, **{name: tmp_path / name.lower() for name in ("BARE", "FEW", "EMPTY")}}
+    if "BARE" in args:
+        write_set(sets["BARE"], images=11)
+    if "FEW" in args:  # many objects in two images
+        whole = json.loads((write_set(sets["FEW"], images=2) / ANNOTATIONS).read_text())
+        one = whole["annotations"][0] | {"bbox": [0, 0, 30, 30]}
+        whole["annotations"] = [one | {"id": i + 1, "image_id": 10 + i % 2} for i in range(12)]
+        (sets["FEW"] / ANNOTATIONS).write_text(json.dumps(whole))
+    if "EMPTY" in args:  # nothing to measure the detector on
+        write_set(write_set(sets["EMPTY"], images=14), images=2, split="val2017")
+        shutil.rmtree(sets["EMPTY"] / "val2017")
+    assert call(*(sets.get(word, word) for word in args), "--out", tmp_path / "run") == 2
     error = capsys.readouterr().err
     assert sentence in error
     assert error.count("\n") == 1
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_commands_can_be_typed(data: Path, tmp_path: Path) -> None:

@@ -297,6 +297,9 @@ def test_what_became_of_landlords_is_told_in_sentences():
         "(r = \N{MINUS SIGN}0.70), half of the abstract dimensions by 0.80 or more and half of the likenesses as "
         "agents sense them by 0.60 or more."
     )
+    assert held(origin_of(2, 0, 2)) == (
+        "2 agents still hold it as the likeness to one object, nobody as an abstract dimension."
+    )
     one = origin_of(0, 1, 0, (7, -0.7), r_abstract=0.5)
     assert (
         became(world, "kiru", one) == f"The abstract landlord {name} is the opposite of what object 7 (a dog) is like."

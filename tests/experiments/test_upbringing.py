@@ -472,5 +472,7 @@ def test_bad_input_is_told_in_one_sentence_before_anybody_has_lived(
 def test_homes_can_be_made_of_nothing_else() -> None:
     with pytest.raises(InputError, match="made_of is 'friends', but homes are made of one of everything, images"):
         raised("friends")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="homes is 0, but it must be at least 1"):
+        Raised(world_of(32), LIVELY, seed=0, made_of="images", homes=0)
     with pytest.raises(InputError, match="homes is 7, but it must be at most 6, the number of images"):
         Raised(world_of(32), LIVELY, seed=0, made_of="images", homes=7)

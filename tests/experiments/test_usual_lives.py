@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from agents.config import SocietyConfig
+from agents.errors import InputError
 from agents.population import n_sensors
 from agents.world import objects, table
 from experiments.comparison import ComparisonConfig, lives_of
 from experiments.jungle import COMPARISON
-from experiments.run_society import AMONG_OBJECTS, RunConfig, parse, usual
+from experiments.run_society import AMONG_OBJECTS, RunConfig, make_world, parse, usual
 from tests.agents.test_instances import written
 from tests.experiments.small import world_file
 
@@ -36,6 +37,12 @@ def test_files_of_embeddings_are_lived_in_as_objects_are(tmp_path: Path) -> None
     assert parse(["--world", str(path), "--attention", "0.1", "--agents", "200"]) == RunConfig(
         world=str(path), probe=AMONG_OBJECTS["probe"]
     )
+
+
+def test_a_name_too_long_for_a_file_is_one_of_none() -> None:
+    config = parse(["--world", "a" * 300 + ".npz"])
+    with pytest.raises(InputError, match="which does not exist"):
+        make_world(config)
 
 
 def test_of_objects_an_agent_senses_24_features_or_all_there_are(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from agents.config import SocietyConfig
 from agents.society import Society
 from agents.world import build, planted
+from knowledge_graph import draw
 from knowledge_graph.draw import FEW_PARTNERS, FEW_RELATIONS, agents_of, caption, closeness, concept_graph, links_of
 from knowledge_graph.layout import CANVAS, Link, positions
 from knowledge_graph.library import Library
@@ -57,6 +58,14 @@ def test_every_concept_is_one_disc_with_its_word_and_its_story(apart):
         assert f"support {concept.support:.2f}, {concept.members} members" in told
         assert f" x{top} {concept.loadings[top]:+.2f}".replace("-", "\N{MINUS SIGN}") in told
         assert f"strongest: objects {concept.strongest[0]}, " in told
+
+
+def test_where_there_are_many_concepts_names_stand_on_discs_with_room_for_them(apart, monkeypatch):
+    monkeypatch.setattr(draw, "LEGIBLE", 3)
+    for readable, named in ((0.0, len(apart)), (14.0, 0)):
+        monkeypatch.setattr(draw, "READABLE", readable)
+        assert sum(bool(text) for trace in discs(concept_graph(apart)) for text in trace.text) == named
+    assert "the word on it, where there is room for it, its name" in caption(apart)
 
 
 def test_better_supported_concepts_have_larger_discs(apart):

@@ -381,6 +381,7 @@ def test_agents_of_a_small_society_stay_when_the_concepts_they_hold_are_hidden(b
 
 def test_on_a_crowded_map_the_ring_says_the_name(library, browser, tmp_path, monkeypatch):
     monkeypatch.setattr(draw, "LEGIBLE", 3)
+    monkeypatch.setattr(draw, "READABLE", np.inf)
     monkeypatch.setattr(explorer, "LEGIBLE", 3)
     concept = library.concepts()[0]
     with ready(written(tmp_path, explorer_page(library)), browser) as page:
