@@ -32,9 +32,10 @@ together, and minds who sense less of them differ more."""
 NOTHING = -1
 """No object, no word, no concept, no parent."""
 
-MANY = 2000
+MANY = 5000
 """Agents (or pairs of them) from which the compiled `agents.kernels` do the work. What takes time of fewer is the
-calls, of which arrays need few more; and to load Numba and the kernels would take longer than many a life."""
+calls, of which arrays need few more; and to load Numba and the kernels would take longer than many a life. More than
+the games that doubles of a small society play to be measured."""
 
 NEUTRAL = 0.5
 """Superiority of an agent that has not been in a contest yet: neither above nor below."""

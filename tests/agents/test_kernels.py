@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numba
 import numpy as np
@@ -323,3 +326,13 @@ def test_a_meeting_of_many_is_felt_in_the_order_of_rows(small_world: World, monk
     assert many.partners.tolist() == [4, 3, 0]
     assert many.slots.tolist() == [1, 3, 2]
     assert many.outcomes["talk"].tolist() == [1.0, 0.0, 1.0]
+
+
+def test_a_small_society_lives_and_is_measured_without_a_compiler(tmp_path: Path) -> None:
+    life = ["--world", "digits", "--agents", "12", "--steps", "8", "--merge-interval", "4", "--out", str(tmp_path)]
+    lives = f"import sys; from experiments import run_society; run_society.main({life})"
+    program = f"{lives}; assert 'numba' not in sys.modules"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=Path(__file__).parents[2], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
