@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import signal
 import threading
 import traceback
+import weakref
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -38,6 +41,8 @@ def read_ahead(stream: Dataset[Batch], keys: Iterable[int], *, workers: int, pin
         generator=torch.Generator(),  # otherwise the loader draws a number from the program's own
     )
     iterator = _started(loader)
+    end = functools.partial(_end, weakref.ref(iterator))
+    atexit.register(end)
     try:
         while True:
             try:
@@ -54,6 +59,7 @@ def read_ahead(stream: Dataset[Batch], keys: Iterable[int], *, workers: int, pin
                 ) from error
             yield _unguarded(found)
     finally:
+        atexit.unregister(end)
         # Nothing else may hold it, not even a traceback: with it the workers end, at once.
         del iterator
 
@@ -125,6 +131,16 @@ def _started(loader: DataLoader[Any]) -> Iterator[Any]:
         return iter(loader)
     finally:
         signal.signal(signal.SIGCHLD, handler or signal.SIG_DFL)
+
+
+def _end(reference: weakref.ref[Any]) -> None:
+    """End the workers of an iterator that is still there when the program ends, as where a traceback holds it.
+
+    Otherwise the program would wait for them for ever: they do not hear its signal to end (see `_begin`).
+    """
+    iterator = reference()
+    if hasattr(iterator, "_shutdown_workers"):
+        iterator._shutdown_workers()
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -6,6 +6,8 @@ import dataclasses
 import itertools
 import multiprocessing
 import re
+import subprocess
+import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -303,6 +305,23 @@ def test_a_worker_that_is_killed_is_told_in_one_sentence(dataset: CocoDataset) -
     worker.kill()
     with pytest.raises(InputError, match=r"^workers is 1, but one of them was ended from outside[^\n]*give fewer"):
         first(batches, 50)
+
+
+def test_a_program_that_ends_with_a_traceback_does_not_wait_for_its_workers(dataset: CocoDataset) -> None:
+    program = f"""
+from detection.data.coco import CocoDataset
+from detection.data.loading import eval_batches
+from tests.detection.data.test_loading import MODEL, SPLIT
+
+if __name__ == "__main__":
+    batches = eval_batches(CocoDataset({str(dataset.root)!r}, SPLIT), model=MODEL, batch_size=1, workers=2)
+    next(batches)
+    raise RuntimeError("a defect")
+"""
+    words = [sys.executable, "-c", program]
+    done = subprocess.run(words, cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.endswith("RuntimeError: a defect\n")
 
 
 class Defective(CocoDataset):
