@@ -138,8 +138,8 @@ def _end(reference: weakref.ref[Any]) -> None:
 
     Otherwise the program would wait for them for ever: they do not hear its signal to end (see `_begin`).
     """
-    iterator = reference()
-    if hasattr(iterator, "_shutdown_workers"):
+    iterator: Any = reference()
+    if hasattr(iterator, "_shutdown_workers"):  # nothing is left, and a loader without workers has none to end
         iterator._shutdown_workers()
 
 
