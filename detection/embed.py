@@ -295,8 +295,7 @@ def shifts(datasets: Sequence[CocoDataset]) -> dict[str, Shift]:
     found: dict[str, Shift] = {}
     images, objects = np.zeros(0, np.int64), np.zeros(0, np.int64)
     for dataset in datasets:
-        here = np.array([image.id for image in dataset.images], dtype=np.int64)
-        there = np.array([one for at in range(len(dataset)) for one in dataset.annotations(at).ids], dtype=np.int64)
+        here, there = np.array([image.id for image in dataset.images], dtype=np.int64), dataset.ids
         found[dataset.split] = shift = Shift(_past(images, here), _past(objects, there))
         for what, ids, moved in (("images", here, shift.images), ("annotations", there, shift.objects)):
             if moved and int(ids.max()) + moved > LARGEST_ID:

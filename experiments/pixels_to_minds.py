@@ -178,8 +178,6 @@ def check(config: PixelsConfig, splits: Sequence[str]) -> None:
         If a split is broken, the checkpoint is none, there is neither a checkpoint nor anything to train on, or no
         world can be made of the objects, or no such society live in it.
     """
-    for split in splits:
-        CocoDataset(config.data, split)
     if config.checkpoint is not None:
         checkpoints.load(config.checkpoint)
     else:
@@ -189,7 +187,7 @@ def check(config: PixelsConfig, splits: Sequence[str]) -> None:
                 f"train_split is {config.train_split}, which {config.data} does not have; name one that it has, or "
                 "give a checkpoint"
             )
-    if annotation_file_of(config.data, config.val_split).is_file():
+    if config.val_split not in splits and annotation_file_of(config.data, config.val_split).is_file():
         CocoDataset(config.data, config.val_split)
     words = {stage.name: stage.args for stage in stages(config, splits)}
     run_society.parse(words["society"])

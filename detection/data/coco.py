@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from detection.data import annotation_file, masks
@@ -81,6 +82,11 @@ class CocoDataset:
     def __len__(self) -> int:
         """Number of images."""
         return len(self.images)
+
+    @property
+    def ids(self) -> NDArray[np.int64]:
+        """int64 [n]: of all annotations, image by image."""
+        return self._ids
 
     def path(self, index: int) -> Path:
         """Where the image lies."""
