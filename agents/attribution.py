@@ -17,17 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.config import SocietyConfig
-from agents.meeting import Experience
+from agents.meeting import Experience, partner_success
 from agents.perception import heights
-from agents.population import MANY, Population
-from agents.superiority import higher
+from agents.population import Population
+from agents.superiority import ACQUAINTANCES, body_heights, higher
 from agents.world import World
 
 MAX_PLAYERS = 9
 """Eight own dimensions and "the others": 512 coalitions."""
-
-ACQUAINTANCES = 32
-"""Remembered objects that an agent holds its own and its partner's body against, to know what to expect."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -140,7 +137,7 @@ def attribute(
 
     What a dimension explains of a topic is its own doing, so prediction needs no split.
     """
-    rows, slots, partners = experience.rows, experience.slots, experience.partners
+    rows, slots = experience.rows, experience.slots
     weights = config.reward_weights
     felt = dict(experience.outcomes)
     outcome, own, others = np.zeros((3, len(rows)))
@@ -149,7 +146,7 @@ def attribute(
         credit = talk_credits(
             usual=population.success[rows],
             with_dimension=population.understood[rows, slots],
-            with_partner=population.success[partners],
+            with_partner=partner_success(population, experience),
             everybody=float(population.success.mean(dtype=np.float64)),
             outcome=y,
         )
@@ -160,7 +157,7 @@ def attribute(
     compared = "comparison" in experience.outcomes
     if weights["comparison"] > 0 and compared:
         y = experience.outcomes["comparison"]
-        p, q = expected_standings(population, world, rows, slots, partners)
+        p, q = expected_standings(population, world, experience).T
         felt["comparison"] = felt_reward(contest_credits(p, q, y), config)
         outcome += weights["comparison"] * y
         own += weights["comparison"] * (p - 0.5)
@@ -171,36 +168,22 @@ def attribute(
     return dataclasses.replace(experience, felt=felt)
 
 
-def expected_standings(
-    population: Population,
-    world: World,
-    rows: NDArray[np.intp],
-    slots: NDArray[np.intp],
-    partners: NDArray[np.intp],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """How the own and the partner's body stand among those the agent remembers, on the dimension used: two [n].
+def expected_standings(population: Population, world: World, experience: Experience) -> NDArray[np.float64]:
+    """How the own and the partner's body stand among those the agent remembers, on the dimension used: [n, 2].
 
     The share of acquaintances below, ties counting half; 1/2 for an agent that remembers nobody.
     """
-    if len(rows) >= MANY:
-        from agents import kernels
-
-        bodies = np.stack([population.body[rows], population.body[partners]], axis=1)
-        found = kernels.standings(population, world.features, rows, slots, bodies, acquaintances=ACQUAINTANCES)
-        return found[:, 0], found[:, 1]
+    if experience.standings is not None:
+        return experience.standings
+    rows, slots, bodies = experience.rows, experience.slots, experience.bodies
+    if bodies is None:
+        bodies = body_heights(population, world, experience)
     memory = population.seen[rows, : min(ACQUAINTANCES, population.seen.shape[1])]
     there = memory >= 0
-    objects = np.concatenate(
-        [population.body[rows, None], population.body[partners, None], np.where(there, memory, 0)], axis=1
-    )
-    height = heights(population, world, rows, slots, objects)
-    count = there.sum(axis=1)
-
-    def share_below(place: int) -> NDArray[np.float64]:
-        above = higher(height[:, place, None], height[:, 2:]) * there
-        return np.divide(above.sum(axis=1), count, out=np.full(len(rows), 0.5), where=count > 0)
-
-    return share_below(0), share_below(1)
+    height = heights(population, world, rows, slots, np.where(there, memory, 0))
+    count = there.sum(axis=1)[:, None]
+    below = (higher(bodies[:, :, None], height[:, None, :]) * there[:, None, :]).sum(axis=2)
+    return np.divide(below, count, out=np.full(below.shape, 0.5), where=count > 0)
 
 
 @dataclasses.dataclass(kw_only=True)

@@ -67,8 +67,6 @@ def talk(
     pointed = world.probe[rng.integers(len(world.probe), size=(len(meeting), config.common_ground))]
     if config.game == "gesture":
         return _gesture_game(population, world, meeting, pointed, n_words)
-    if len(meeting) >= MANY:
-        return _compiled_language_game(population, world, meeting, pointed, choice, config, n_words)
     return _language_game(population, world, meeting, pointed, choice, config, n_words)
 
 
@@ -81,86 +79,124 @@ def _language_game(
     config: SocietyConfig,
     n_words: int,
 ) -> Talk:
-    speaker, hearer, pairs = meeting.speaker, meeting.hearer, np.arange(len(meeting))
-    spoken = standardised(levels(population, world, speaker, meeting.scene))
-    heard = standardised(levels(population, world, hearer, meeting.scene))
-    lexicon = population.words[hearer]
-
-    # The speaker: which dimension, which word.
-    shared = np.zeros(lexicon.shape, dtype=bool)
-    if config.audience:
-        shared = understood_words(population.words[speaker], lexicon)
-    slot = choose_dimension(spoken, meeting.topic, population.held[speaker], np.asarray(shared.any(axis=2)))
-    mute = slot < 0
-    own = population.words[speaker, slot]
-    common = shared[pairs, slot]
-    candidates = np.where(common.any(axis=1, keepdims=True), common, own >= 0)
-    word = pick_word(own, candidates, choice)
-    coined = (word < 0) & ~mute
-    word[coined] = n_words + np.arange(coined.sum())
-    n_words += int(coined.sum())
-    word[mute] = NOTHING
-    add_word(population.words, speaker[coined], slot[coined], word[coined])
-
-    # The hearer: what it takes the word to mean, and which object it picks.
-    meaning = _first((lexicon == word[:, None, None]).any(axis=2) & ~mute[:, None])
-    known = meaning >= 0
-    gesture = spoken[pairs, meeting.topic, slot]
-    picked = nearest(heard[pairs, :, meaning], gesture)
-    success = known & (picked == meeting.topic)
-
-    # Unknown word: the speaker points, the hearer takes the word over.
-    lost = np.flatnonzero(~known & ~mute)
-    shown = np.concatenate([meeting.scene[lost], pointed[lost]], axis=1)
-    demonstrated = levels(population, world, speaker[lost], shown)[np.arange(len(lost)), :, slot[lost]]
-    lined_up = line_up(population, world, hearer[lost], shown, demonstrated)
-    taker = lined_up >= 0
-    add_word(population.words, hearer[lost[taker]], lined_up[taker], word[lost[taker]])
-    meaning[lost] = lined_up
-
-    # Success: both keep only that word.
-    for side, used in ((speaker, slot), (hearer, meaning)):
-        population.words[side[success], used[success]] = NOTHING
-        population.words[side[success], used[success], 0] = word[success]
+    said = say(population, world, meeting, pointed, choice, audience=config.audience)
+    word, n_words = coin(population, meeting.speaker, said, n_words)
+    said = dataclasses.replace(said, word=word)
+    meaning, picked = hear(population, world, meeting, pointed, said)
+    success = picked == meeting.topic
+    keep_only(population, meeting.speaker[success], said.slot[success], word[success])
     return Talk(
         success=success,
         word=word,
-        known=known,
-        speaker_slot=slot,
+        known=picked >= 0,
+        speaker_slot=said.slot,
         hearer_slot=meaning,
-        picked=np.where(known, picked, NOTHING),
+        picked=picked,
         n_words=n_words,
     )
 
 
-def _compiled_language_game(
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Said:
+    """What the speakers of B pairs say, and show.
+
+    Attributes
+    ----------
+    slot : int [B], the dimension it is about, -1 for a speaker without any
+    word : int32 [B], the word for it, -1 where there is none yet
+    gesture : float64 [B], how high the topic stands among the scene
+    shown : float32 [B, C + G], how high all that can be pointed at stands, where the hearer does not know the word, or
+        where nobody knows what the hearer knows; elsewhere anything
+    """
+
+    slot: NDArray[np.intp]
+    word: NDArray[np.int32]
+    gesture: NDArray[np.float64]
+    shown: NDArray[np.float32]
+
+
+def say(
     population: Population,
     world: World,
     meeting: Meeting,
     pointed: NDArray[np.int32],
     choice: NDArray[np.float64],
-    config: SocietyConfig,
-    n_words: int,
-) -> Talk:
-    """The same as `_language_game`, pair by pair; only the coining of words has to know how many came before."""
-    from agents import kernels
+    *,
+    audience: bool,
+) -> Said:
+    """The speaker's part: which dimension, which word (by ``choice [B]`` in [0, 1)), and what it shows by gesture.
 
-    said = kernels.say(population, world.features, meeting, pointed, choice, audience=config.audience)
-    slot, word = said.slot, said.word
-    coined = (word < 0) & (slot >= 0)
-    word[coined] = n_words + np.arange(coined.sum())
-    add_word(population.words, meeting.speaker[coined], slot[coined], word[coined])
+    Nothing is written to. Hearers of row -1 are strangers, of whom nobody knows what words they have.
+    """
+    if len(meeting) >= MANY:
+        from agents import kernels
 
-    meaning, picked = kernels.hear(population, world.features, meeting, pointed, said)
-    return Talk(
-        success=picked == meeting.topic,
-        word=word,
-        known=picked >= 0,
-        speaker_slot=slot,
-        hearer_slot=meaning,
-        picked=picked,
-        n_words=n_words + int(coined.sum()),
-    )
+        said = kernels.say(population, world.features, meeting, pointed, choice, audience=audience)
+        return Said(slot=said[0], word=said[1], gesture=said[2], shown=said[3])
+    speaker, hearer, pairs = meeting.speaker, meeting.hearer, np.arange(len(meeting))
+    spoken = standardised(levels(population, world, speaker, meeting.scene))
+    lexicon = np.where(hearer[:, None, None] == NOTHING, NOTHING, population.words[hearer])
+    shared = np.zeros(lexicon.shape, dtype=bool)
+    if audience:
+        shared = understood_words(population.words[speaker], lexicon)
+    slot = choose_dimension(spoken, meeting.topic, population.held[speaker], np.asarray(shared.any(axis=2)))
+    own = population.words[speaker, slot]
+    common = shared[pairs, slot]
+    candidates = np.where(common.any(axis=1, keepdims=True), common, own >= 0)
+    word = pick_word(own, candidates, choice)
+    word[slot < 0] = NOTHING
+
+    known = (word >= 0) & (lexicon == word[:, None, None]).any(axis=(1, 2))
+    showing = np.flatnonzero(~known & (slot >= 0))
+    shown = np.zeros((len(meeting), meeting.scene.shape[1] + pointed.shape[1]), dtype=np.float32)
+    objects = np.concatenate([meeting.scene[showing], pointed[showing]], axis=1)
+    shown[showing] = levels(population, world, speaker[showing], objects)[np.arange(len(showing)), :, slot[showing]]
+    return Said(slot=slot, word=word, gesture=spoken[pairs, meeting.topic, slot], shown=shown)
+
+
+def coin(population: Population, speaker: NDArray[np.intp], said: Said, n_words: int) -> tuple[NDArray[np.int32], int]:
+    """The words [B], with new ones, by number, for dimensions that had none; and how many there are now in all."""
+    word = said.word.copy()
+    coined = np.flatnonzero((word < 0) & (said.slot >= 0))
+    word[coined] = n_words + np.arange(len(coined))
+    population.words[speaker[coined], said.slot[coined], 0] = word[coined]  # there were none
+    return word, n_words + len(coined)
+
+
+def hear(
+    population: Population, world: World, meeting: Meeting, pointed: NDArray[np.int32], said: Said
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The hearer's part: the dimension ``meaning [B]`` that it takes the word for, and the place ``picked [B]``.
+
+    Who knows the word picks, and after success keeps only that word for the dimension. Who does not picks nothing (-1):
+    it is shown, and the dimension that orders alike what is shown takes the word over. Speakers are not looked at.
+    """
+    if len(meeting) >= MANY:
+        from agents import kernels
+
+        return kernels.hear(population, world.features, meeting, pointed, **vars(said))
+    hearer, pairs, word = meeting.hearer, np.arange(len(meeting)), said.word
+    mute = said.slot < 0
+    meaning = _first((population.words[hearer] == word[:, None, None]).any(axis=2) & ~mute[:, None])
+    known = meaning >= 0
+    heard = standardised(levels(population, world, hearer, meeting.scene))
+    picked = np.where(known, nearest(heard[pairs, :, meaning], said.gesture), NOTHING)
+    success = picked == meeting.topic
+
+    lost = np.flatnonzero(~known & ~mute)
+    shown = np.concatenate([meeting.scene[lost], pointed[lost]], axis=1)
+    lined_up = line_up(population, world, hearer[lost], shown, said.shown[lost])
+    taker = lined_up >= 0
+    add_word(population.words, hearer[lost[taker]], lined_up[taker], word[lost[taker]])
+    meaning[lost] = lined_up
+    keep_only(population, hearer[success], meaning[success], word[success])
+    return meaning, picked
+
+
+def keep_only(population: Population, rows: NDArray[np.intp], slots: NDArray[np.intp], word: NDArray[np.int32]) -> None:
+    """Let ``word [n]`` be the only one for the dimension in ``slots [n]`` of ``rows [n]``."""
+    population.words[rows, slots] = NOTHING
+    population.words[rows, slots, 0] = word
 
 
 def _gesture_game(

@@ -8,7 +8,7 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.population import MANY
+from agents.population import MANY, Population
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,6 +30,16 @@ class Meeting:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Strangers:
+    """Partners who are not rows of the population: the object ``body`` int32 [n] that each is, and how well it is
+    usually understood, ``success`` float32 [n].
+    """
+
+    body: NDArray[np.int32]
+    success: NDArray[np.float32]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Experience:
     """What a meeting was to each of n participants, in columns; phases add to it as it goes on.
 
@@ -38,7 +48,10 @@ class Experience:
     rows, slots, partners : int [n], the agent, the dimension it used, the row it dealt with
     topic : int32 [n], the object that was meant
     outcomes : by source of feedback ("talk", "comparison", "prediction"), float64 [n] in [0, 1]
-    felt : the same after attribution: what superiority is fed; None before
+    bodies : float32 [n, 2], how high the own and the partner's body stand on that dimension; None before comparison
+    standings : float64 [n, 2], the share of those the agent remembers whom they exceed there, if that is known
+    felt : the outcomes after attribution: what superiority is fed; None before
+    strangers : who the partners are, if they are not of this population (and ``partners`` are -1)
     """
 
     rows: NDArray[np.intp]
@@ -46,7 +59,10 @@ class Experience:
     partners: NDArray[np.intp]
     topic: NDArray[np.int32]
     outcomes: dict[str, NDArray[np.float64]]
+    bodies: NDArray[np.float32] | None = None
+    standings: NDArray[np.float64] | None = None
     felt: dict[str, NDArray[np.float64]] | None = None
+    strangers: Strangers | None = None
 
     @classmethod
     def of(
@@ -73,6 +89,16 @@ class Experience:
         )
 
 
+def partner_bodies(population: Population, experience: Experience) -> NDArray[np.int32]:
+    """int32 [n]: the objects that the partners are."""
+    return population.body[experience.partners] if experience.strangers is None else experience.strangers.body
+
+
+def partner_success(population: Population, experience: Experience) -> NDArray[np.float32]:
+    """float32 [n]: how well the partners are usually understood."""
+    return population.success[experience.partners] if experience.strangers is None else experience.strangers.success
+
+
 def meet(
     n_agents: int,
     objects: NDArray[np.int32],
@@ -82,6 +108,12 @@ def meet(
 ) -> Meeting:
     """Match agents at random, or along ``edges [E, 2]``, and give each pair a scene of distinct objects."""
     speaker, hearer = random_pairs(n_agents, rng) if edges is None else matching(edges, n_agents, rng)
+    if len(speaker) >= MANY:
+        from agents import kernels
+
+        # Pairs are alike, so it does not matter who comes first; but whoever goes through them goes through memory.
+        order = kernels.in_order(speaker)
+        speaker, hearer = speaker[order], hearer[order]
     scene = scenes(objects, len(speaker), candidates, rng)
     topic = rng.integers(candidates, size=len(speaker))
     return Meeting(speaker=speaker, hearer=hearer, scene=scene, topic=topic)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.config import SocietyConfig
-from agents.meeting import Experience
+from agents.meeting import Experience, partner_bodies
 from agents.perception import heights, levels, sense
 from agents.population import MANY, NEUTRAL, Population
 from agents.world import World
@@ -26,6 +26,8 @@ from agents.world import World
 LEVEL = 1e-5
 """Difference of levels (of features of variance 1, by weights of norm 1) up to which two objects are level."""
 
+ACQUAINTANCES = 32
+"""Remembered objects that an agent holds its own and its partner's body against, to know what to expect."""
 
 AS_EXPECTED = 1e-6
 """Difference of a reward and a feeling up to which there is no surprise."""
@@ -38,16 +40,33 @@ def compare(population: Population, world: World, experience: Experience, config
     Prediction: the share of the topic's sensed variance that the dimension explains.
     """
     rows, slots = experience.rows, experience.slots
-    bodies = np.stack([population.body[rows], population.body[experience.partners]], axis=1)
-    height = heights(population, world, rows, slots, bodies)
-    outcomes = dict(experience.outcomes, comparison=higher(height[:, 0], height[:, 1]))
+    standings: NDArray[np.float64] | None = None
+    if len(rows) >= MANY and config.reward_comparison > 0:
+        from agents import kernels
+
+        # Whoever looks at a dimension to compare bodies can see at once what was to be expected (phase 5).
+        objects = both_bodies(population, experience)
+        bodies, standings = kernels.contests(population, world, rows, slots, objects, acquaintances=ACQUAINTANCES)
+    else:
+        bodies = body_heights(population, world, experience)
+    outcomes = dict(experience.outcomes, comparison=higher(bodies[:, 0], bodies[:, 1]))
     if config.reward_prediction > 0:
         sensed = sense(world.features, experience.topic[:, None], population.sensor[rows])[:, 0]
         level = np.einsum("nm,nm->n", sensed, population.loading[rows, slots], dtype=np.float64)
         total = np.einsum("nm,nm->n", sensed, sensed, dtype=np.float64)
         share = np.divide(level**2, total, out=np.zeros_like(total), where=total > 0)
         outcomes["prediction"] = np.minimum(share, 1.0)
-    return dataclasses.replace(experience, outcomes=outcomes)
+    return dataclasses.replace(experience, outcomes=outcomes, bodies=bodies, standings=standings)
+
+
+def body_heights(population: Population, world: World, experience: Experience) -> NDArray[np.float32]:
+    """How high the own and the partner's body stand on the dimension used: float32 [n, 2]."""
+    return heights(population, world, experience.rows, experience.slots, both_bodies(population, experience))
+
+
+def both_bodies(population: Population, experience: Experience) -> NDArray[np.int32]:
+    """int32 [n, 2]: the objects that the participants and their partners are."""
+    return np.stack([population.body[experience.rows], partner_bodies(population, experience)], axis=1)
 
 
 def higher(height: NDArray[np.floating], other: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -31,6 +31,10 @@ ROUNDING = 1e-12
 """A feature whose standard deviation is a smaller share of its magnitude than this does not vary."""
 
 
+STEPS = 8191
+"""The largest feature in whole steps: 14 bits with the sign, which leave 18 of 32 to sums of weights."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Truth:
     """What was planted, for measuring only.
@@ -82,6 +86,13 @@ class World:
     @property
     def n_features(self) -> int:
         return self.features.shape[1]
+
+    @functools.cached_property
+    def in_steps(self) -> tuple[NDArray[np.int16], float]:
+        """The features in whole steps, int16 [M, D], and the size of a step: within half of it, ``steps * step``."""
+        largest = float(np.abs(self.features).max(initial=0.0))
+        step = largest / STEPS if largest > 0 else 1.0
+        return np.rint(self.features / step).astype(np.int16), step
 
     @functools.cached_property
     def fingerprint(self) -> str:

@@ -25,11 +25,11 @@ import mesa
 import numpy as np
 from tyro.conf import arg
 
-from agents.attribution import ACQUAINTANCES
 from agents.config import SocietyConfig
 from agents.errors import InputError
 from agents.population import MANY, Population
 from agents.society import Society
+from agents.superiority import ACQUAINTANCES
 from agents.world import World, planted
 from experiments import command_line, out_file
 from experiments.bench_library import exponent, peak_mb

@@ -14,11 +14,10 @@ import mesa
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.attribution import ACQUAINTANCES
 from agents.communication import MEMORY_OF_SUCCESS
 from agents.config import SocietyConfig
-from agents.population import NOTHING, Population, found
-from agents.superiority import LEVEL
+from agents.population import MANY, NOTHING, Population, found
+from agents.superiority import ACQUAINTANCES, LEVEL
 from agents.world import World
 
 Vector = NDArray[np.float32]
@@ -154,7 +153,10 @@ class PlainSociety(mesa.Model):  # type: ignore[misc]
         """One tick."""
         world, config, rng = self.world, self.config, self.rng
         order, half = rng.permutation(config.agents).tolist(), config.agents // 2
-        pairs = [(self.everybody[order[i]], self.everybody[order[half + i]]) for i in range(half)]
+        couples = list(zip(order[:half], order[half : 2 * half], strict=True))
+        if half >= MANY:
+            couples.sort()  # as `agents.meeting.meet` does
+        pairs = [(self.everybody[one], self.everybody[other]) for one, other in couples]
         chosen: list[list[int]] = [[] for _ in pairs]
         for last in range(len(world.train) - config.candidates, len(world.train)):
             for places, pick in zip(chosen, rng.integers(last + 1, size=half).tolist(), strict=True):

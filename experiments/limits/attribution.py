@@ -202,8 +202,8 @@ def long_run(seed: int, *, steps: int) -> Figures:
         for _ in range(ROUNDS):
             met = compared(population, world, life, rng)
             attribute(population, world, met, life, ledger)
-            standings = expected_standings(population, world, met.rows, met.slots, met.partners)
-            credited[met.rows] += contest_credits(*standings, met.outcomes["comparison"]).own
+            own, other = expected_standings(population, world, met).T
+            credited[met.rows] += contest_credits(own, other, met.outcomes["comparison"]).own
         shares = ledger.shares()
         assert shares is not None
         found |= {f"{whose} {known}": share for whose, share in shares.items()}

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agents.attribution import ACQUAINTANCES
+from agents import meeting
 from agents.communication import MEMORY_OF_SUCCESS
 from agents.population import NOTHING
-from agents.superiority import LEVEL
+from agents.superiority import ACQUAINTANCES, LEVEL
 from agents.world import World
 from tests.agents.reference_mind import ReferenceAgent, Vector
 
@@ -53,6 +53,8 @@ def meet(society: ReferenceSociety) -> list[Pair]:
         couples = [(order[i], order[half + i]) for i in range(half)]
     else:
         couples = greedy_matching(society.edges, rng)
+    if len(couples) >= meeting.MANY:
+        couples.sort()
     scenes: list[list[int]] = [[] for _ in couples]
     # Floyd's algorithm: a random one of the first `last + 1` objects; the last of them, if that is there already.
     for last in range(len(world.train) - config.candidates, len(world.train)):

@@ -14,7 +14,6 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from agents.attribution import (
-    ACQUAINTANCES,
     Credits,
     Ledger,
     attribute,
@@ -31,6 +30,7 @@ from agents.config import SocietyConfig
 from agents.meeting import Experience
 from agents.population import NOTHING, Population, found
 from agents.society import Society
+from agents.superiority import ACQUAINTANCES
 from agents.world import World, planted
 
 EXACT = 1e-10
@@ -241,7 +241,7 @@ def test_every_outcome_is_split_and_the_split_is_felt(world: World) -> None:
     usual, y = population.success.astype(np.float64), before.outcomes["talk"]
     talk = usual + (population.understood[rows, slots] - usual)
     np.testing.assert_allclose(after.felt["talk"], np.clip(talk, 0, 1), atol=1e-6)
-    p, q = expected_standings(population, world, rows, slots, partners)
+    p, q = expected_standings(population, world, before).T
     won = before.outcomes["comparison"]
     contest = 0.5 + (p - 0.5 + won - (1 - q)) / 2
     np.testing.assert_allclose(after.felt["comparison"], np.clip(contest, 0, 1), atol=EXACT)
@@ -272,9 +272,9 @@ def test_expected_standings_are_shares_of_the_acquaintances_below(world: World) 
     population.seen[3, 10:] = NOTHING
     population.seen[4, 2:6] = population.body[4]
     population.seen[5] = NOTHING
-    rows = np.arange(30)
-    slots, partners = rows % 4, np.roll(rows, -1)
-    own, others = expected_standings(population, world, rows, slots, partners)
+    met = experience(population, {})
+    slots, partners = met.slots, met.partners
+    own, others = expected_standings(population, world, met).T
     for row in range(30):
         loading = population.loading[row, slots[row]].astype(np.float64)
         known = [int(obj) for obj in population.seen[row, :ACQUAINTANCES] if obj != NOTHING]

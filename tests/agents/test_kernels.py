@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 
 from agents import attribution, communication, kernels, meeting, perception, population, superiority
 from agents.config import SocietyConfig
+from agents.kernels import threads
 from agents.meeting import Experience, Meeting, meet
 from agents.population import ABSTRACT, EMPTY, NOTHING, Population, found
 from agents.society import Society
 from agents.world import World, planted
 from tests.agents.test_reference import LIVES, config, live_alike
 
-MODULES = (attribution, communication, meeting, perception, population, superiority)
+MODULES = (communication, meeting, perception, population, superiority)
 """Where it is asked whether agents are many."""
 
 
@@ -170,10 +171,22 @@ def test_standings(small_world: World, seed: int, n: int, candidates: int) -> No
     rng = np.random.default_rng(seed)
     people = random_population(small_world, rng, n, memory=5 * candidates)
     rows, slots, partners = rng.integers(n, size=(2, n)), rng.integers(5, size=(2, n)), rng.permutation(n)
-    plain = attribution.expected_standings(people, small_world, rows[0], slots[0], partners)
-    bodies = np.stack([people.body[rows[0]], people.body[partners]], axis=1)
-    compiled = kernels.standings(people, small_world.features, rows[0], slots[0], bodies, acquaintances=32)
-    np.testing.assert_allclose(compiled.T, plain, rtol=0, atol=1e-12)
+    met = Experience(rows=rows[0], slots=slots[0], partners=partners, topic=small_world.train[:n], outcomes={})
+    plain = compared(people, small_world, met, number=10**9)
+    compiled = compared(people, small_world, met, number=0)
+    np.testing.assert_allclose(compiled.bodies, plain.bodies, rtol=0, atol=2e-6)
+    np.testing.assert_array_equal(compiled.outcomes["comparison"], plain.outcomes["comparison"])
+    assert plain.standings is None
+    assert compiled.standings is not None
+    expected = attribution.expected_standings(people, small_world, plain)
+    np.testing.assert_allclose(compiled.standings, expected, rtol=0, atol=1e-12)
+    assert attribution.expected_standings(people, small_world, compiled) is compiled.standings
+
+
+def compared(people: Population, world: World, met: Experience, *, number: int) -> Experience:
+    with pytest.MonkeyPatch.context() as patch:
+        patch_many(patch, number)
+        return superiority.compare(people, world, met, SocietyConfig())
 
 
 @few_cases
@@ -244,20 +257,20 @@ def test_childhoods_in_parts_are_drawn_as_whole_ones(small_world: World, monkeyp
 
 
 @pytest.fixture
-def threads() -> Iterator[None]:
+def number_of_threads() -> Iterator[None]:
     before = numba.config.NUMBA_NUM_THREADS
     yield
     numba.config.NUMBA_NUM_THREADS = before
 
 
-@pytest.mark.usefixtures("everybody_is_many", "threads")
+@pytest.mark.usefixtures("everybody_is_many", "number_of_threads")
 @pytest.mark.parametrize("game", ["language", "gesture"])
 def test_results_do_not_depend_on_threads(small_world: World, monkeypatch: pytest.MonkeyPatch, game: str) -> None:
     lives = []
     for number, size in ((1, 10_000), (1, 16), (4, 5), (3, 1)):
         numba.config.NUMBA_NUM_THREADS = number
-        monkeypatch.setattr(kernels, "RANGE", size)
-        monkeypatch.setattr(kernels, "LEAST", size)
+        monkeypatch.setattr(threads, "RANGE", size)
+        monkeypatch.setattr(threads, "LEAST", size)
         society = Society(small_world, config(agents=61, game=game, reward_talk=0.5), seed=9)
         for _ in range(12):
             society.step()
@@ -267,13 +280,13 @@ def test_results_do_not_depend_on_threads(small_world: World, monkeypatch: pytes
 
 
 def test_an_error_in_a_thread_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernels, "LEAST", 1)
+    monkeypatch.setattr(threads, "LEAST", 1)
 
     def fails(start: int, stop: int) -> None:
         raise RuntimeError(f"{start} to {stop}")
 
     with pytest.raises(RuntimeError, match="0 to"):
-        kernels.shared_out(fails, 5)
+        threads.shared_out(fails, 5)
 
 
 def test_rows_in_order() -> None:
@@ -294,6 +307,7 @@ def test_many_agents_live_as_few_do(small_world: World, monkeypatch: pytest.Monk
     patch_many(monkeypatch, 10**9)
     plain = Society(small_world, life, seed=1)
     plain.population, plain.rng = people, _generator_after_founding(small_world, life, monkeypatch)
+    monkeypatch.setattr(meeting, "MANY", 0)  # pairs in the same order
     for _ in range(15):
         plain.step()
     for name, column in compiled.population.columns().items():

@@ -159,7 +159,7 @@ def test_luck_credited_to_oneself_turns_understanding_by_chance_red(monkeypatch:
 
 def test_standings_mixed_up_turn_who_is_credited_red(monkeypatch: pytest.MonkeyPatch) -> None:
     standings = mechanism.expected_standings
-    everywhere(monkeypatch, "expected_standings", lambda *args: standings(*args)[::-1])
+    everywhere(monkeypatch, "expected_standings", lambda *args: standings(*args)[:, ::-1])
     monkeypatch.setattr(attribution, "KNOWN", tuple(attribution.JUDGED))
     found = red(attribution.SHARES, measured(attribution.SHARES))
     # Where both are anybody, own and others' standings are interchangeable; here they are not.
