@@ -4,15 +4,19 @@ The tick is the whole of what happens at every step: meet, perceive, talk, compa
 happens now and then, discovery, selection and merging, is off. Every view is full: eight dimensions.
 
 Beside it stand the same rules as a plain Mesa model (`experiments.plain_society`), which tests hold against the society
-life for life; for orientation Mesa's own example, the Boltzmann wealth model, whose agents do next to nothing; and the
-floor: how long it would take only to read what of the population a tick has to do with, at the speed at which this
-machine copies memory. Every point is measured in a fresh process.
+life for life; for orientation Mesa's own example, the Boltzmann wealth model, whose agents do next to nothing, and,
+where mesa-frames is installed, that model as a data frame (`experiments.frames_wealth`); and the floor: how long it
+would take only to read what of the population a tick has to do with, at the speed at which this machine copies memory.
+Every point is measured in a fresh process.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import gc
+import importlib
+import importlib.metadata
+import importlib.util
 import platform
 import sys
 import time
@@ -31,6 +35,7 @@ from agents.population import MANY, Population
 from agents.society import Society
 from agents.superiority import ACQUAINTANCES
 from agents.world import World, planted
+from detection import plotting
 from experiments import command_line, out_file
 from experiments.bench_library import exponent, peak_mb
 from experiments.workers import processors, workers
@@ -43,12 +48,13 @@ ENOUGH = 6.0
 
 REPEATS = 6
 
-Kind = Literal["society", "plain", "wealth"]
+Kind = Literal["society", "plain", "wealth", "frames"]
 
 CALLED: dict[Kind, str] = {
     "society": "Society",
     "plain": "the same rules in plain Mesa",
     "wealth": "Mesa's Boltzmann wealth model",
+    "frames": "a wealth model without space in mesa-frames",
 }
 
 
@@ -64,6 +70,8 @@ class SocietyBench:
     """Of the world and the societies."""
     out: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
     """A JSON file for what was measured."""
+    plot: Annotated[Path | None, arg(metavar="FILE.svg", help_behavior_hint="")] = None
+    """An SVG file for a picture of it, by the number of agents; needs the extra viz."""
 
     def __post_init__(self) -> None:
         for name, least in (("threads", 1), ("seed", 0)):
@@ -92,7 +100,8 @@ class Measured:
     times : how many steps were measured after the first
     founding_seconds : of creating everybody, for the second time (the first needs memory that the process never had)
     first_founding_seconds : for the first time
-    select_seconds, mean_seconds : of selecting agents by a Python function, and of the mean of an attribute
+    select_seconds, mean_seconds : of selecting agents by a Python function (of one agent; in mesa-frames, of the whole
+        frame), and of the mean of an attribute
     peak_mb : the most memory that the process ever had, world and interpreter included
     bytes_per_agent : of the population; of it ``touched_bytes`` are what a tick has to do with
     """
@@ -115,13 +124,15 @@ class Measured:
         return self.point.agents / self.seconds
 
 
-def points(*, quick: bool, seed: int) -> list[Point]:
-    """What is measured. In plain Mesa ten thousand agents are as many as one cares to wait for."""
+def points(*, quick: bool, seed: int, frames: bool = False) -> list[Point]:
+    """What is measured, ``frames``: mesa-frames too. In plain Mesa nobody cares to wait for more than ten thousand."""
     sizes: dict[Kind, tuple[int, ...]] = {
         "society": (500, 3_000) if quick else (1_000, 10_000, 100_000, 1_000_000),
         "plain": (500,) if quick else (1_000, 10_000),
         "wealth": (500,) if quick else (1_000, 10_000),
     }
+    if frames:
+        sizes["frames"] = sizes["society"]
     return [Point(kind=kind, agents=n, seed=seed) for kind, numbers in sizes.items() for n in numbers]
 
 
@@ -144,7 +155,13 @@ def main(args: Sequence[str] | None = None) -> int:
     description = "Measure agent-steps per second and memory of a society's tick as it grows."
     config = command_line.parse(SocietyBench, args, prog=PROG, description=description)
     out_file.check(config.out)
-    planned = points(quick=config.quick, seed=config.seed)
+    out_file.check(config.plot, name="plot")
+    if config.plot is not None:
+        plotting.matplotlib("plot is")
+    missing = without_frames()
+    if missing is not None:
+        print(f"mesa-frames is left out: {missing}", file=sys.stderr, flush=True)
+    planned = points(quick=config.quick, seed=config.seed, frames=missing is None)
     found: list[Measured] = []
     with workers(1, threads=config.threads, fresh=True) as pool:
         print("compiling, where that was not done before", file=sys.stderr, flush=True)
@@ -156,8 +173,23 @@ def main(args: Sequence[str] | None = None) -> int:
         stream = pool.submit(stream_bytes_per_s, config.threads).result()
     told = as_json(found, threads=config.threads, stream=stream, compiling=compiling)
     out_file.write(config.out, told)
+    if config.plot is not None:
+        from experiments.bench_society_plot import draw  # which needs this module
+
+        draw(told, config.plot)
     print(table(found, stream=stream))
     return 0
+
+
+def without_frames() -> str | None:
+    """Why mesa-frames cannot be measured; None if it can."""
+    if importlib.util.find_spec("mesa_frames") is None:
+        return "it is not installed"
+    try:  # what it needs may be missing, and later versions give other names to what there is
+        importlib.import_module("experiments.frames_wealth")
+    except ImportError as error:
+        return str(error)
+    return None
 
 
 def measured(point: Point) -> Measured:
@@ -172,9 +204,7 @@ def measured(point: Point) -> Measured:
         before = time.process_time()
         seconds, _ = timed(model.step)
         costs.append((seconds, time.process_time() - before))
-    attribute = "wealth" if point.kind == "wealth" else "success"
-    select, _ = timed(lambda: model.agents.select(lambda agent: getattr(agent, attribute) > 0))
-    mean, _ = timed(lambda: model.agents.agg(attribute, np.mean))
+    select, mean = asked(model, point.kind)
     people = model.population if isinstance(model, Society) else None
     return Measured(
         point=point,
@@ -192,6 +222,18 @@ def measured(point: Point) -> Measured:
     )
 
 
+def asked(model: Any, kind: Kind) -> tuple[float, float]:
+    """Seconds of selecting agents by a Python function, and of the mean of an attribute."""
+    if kind == "frames":
+        select, _ = timed(lambda: model.agents.select(filter_func=lambda people: people["wealth"] > 0))
+        mean, _ = timed(lambda: [wealth.mean() for wealth in model.agents.get("wealth").values()])
+        return select, mean
+    attribute = "wealth" if kind == "wealth" else "success"
+    select, _ = timed(lambda: model.agents.select(lambda agent: getattr(agent, attribute) > 0))
+    mean, _ = timed(lambda: model.agents.agg(attribute, np.mean))
+    return select, mean
+
+
 def timed(what: Callable[[], Any]) -> tuple[float, Any]:
     """Seconds, and what came of it."""
     started = time.perf_counter()
@@ -199,14 +241,18 @@ def timed(what: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - started, result
 
 
-def made(point: Point, world: World) -> mesa.Model:
-    """A model of this kind."""
+def made(point: Point, world: World) -> Any:
+    """A model of this kind, mesa-frames' or Mesa's."""
     if point.kind == "society":
         return Society(world, life(point.agents), seed=point.seed)
     if point.kind == "plain":
         from experiments.plain_society import PlainSociety
 
         return PlainSociety(world, life(point.agents), seed=point.seed)
+    if point.kind == "frames":
+        from experiments.frames_wealth import FramesWealth
+
+        return FramesWealth(agents=point.agents, seed=point.seed)
     from mesa.examples.basic.boltzmann_wealth_model.model import BoltzmannWealth
 
     side = max(round(point.agents**0.5), 1)
@@ -261,7 +307,7 @@ def table(found: Sequence[Measured], *, stream: float) -> str:
             f"  {cost.point.agents:>11,}  {cost.seconds:>14.4f}  {cost.cpu_seconds:>11.4f}  "
             f"{cost.agent_steps_per_s:>13,.0f}  {cost.founding_seconds:>10.3f}  {cost.select_seconds:>8.3f}  "
             f"{cost.mean_seconds:>7.3f}  {cost.peak_mb:>7,.0f}"
-            + ("" if ratio is None else f"  Society takes {ratio:,.1f} times as many")
+            + ("" if ratio is None else f"  Society takes {ratio:{',.1f' if ratio >= 1 else '.2g'}} times as many")
         )
     largest = max((cost for cost in found if cost.touched_bytes is not None), key=lambda cost: cost.point.agents)
     assert largest.touched_bytes is not None
@@ -279,6 +325,7 @@ def table(found: Sequence[Measured], *, stream: float) -> str:
 
 def as_json(found: Sequence[Measured], *, threads: int, stream: float, compiling: float) -> dict[str, Any]:
     """Everything measured, and on what."""
+    with_frames = any(cost.point.kind == "frames" for cost in found)
     return {
         "machine": {
             "processors": processors(),
@@ -289,6 +336,7 @@ def as_json(found: Sequence[Measured], *, threads: int, stream: float, compiling
             "python": platform.python_version(),
             "numpy": np.__version__,
             "mesa": mesa.__version__,
+            "mesa_frames": importlib.metadata.version("mesa-frames") if with_frames else None,
         },
         "first_step_s": compiling,
         "growth": growth(found),

@@ -12,7 +12,14 @@ from contextlib import contextmanager
 
 from threadpoolctl import threadpool_limits
 
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMBA_NUM_THREADS")
+THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "POLARS_MAX_THREADS",
+)
 """Where libraries look for how many threads they may have. Processes that each take all processors wait for each other
 most of the time: ten times slower on two processors."""
 

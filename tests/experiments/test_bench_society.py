@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import functools
 import json
+import sys
 from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -13,7 +16,8 @@ from agents.config import SocietyConfig
 from agents.society import Society
 from agents.world import World, planted
 from experiments import bench_society, command_line
-from experiments.bench_society import Point, life, measured, points
+from experiments.bench_society import CALLED, Measured, Point, as_json, life, measured, points, without_frames
+from experiments.bench_society_plot import draw
 from experiments.benchmark import PROG, main
 from experiments.plain_society import PlainSociety
 
@@ -56,7 +60,9 @@ def test_the_sizes_are_those_stated() -> None:
     assert [p.agents for p in whole if p.kind == "society"] == [1_000, 10_000, 100_000, 1_000_000]
     assert [p.agents for p in whole if p.kind == "plain"] == [1_000, 10_000]
     assert {p.seed for p in whole} == {3}
-    assert max(p.agents for p in points(quick=True, seed=0)) <= 5_000
+    assert max(p.agents for p in points(quick=True, seed=0, frames=True)) <= 5_000
+    assert {p.kind for p in whole} == set(CALLED) - {"frames"}
+    assert [p.agents for p in points(quick=False, seed=3, frames=True) if p.kind == "frames"][-1] == 1_000_000
 
 
 def test_the_life_measured_has_every_phase_that_a_tick_has_and_full_views() -> None:
@@ -66,7 +72,10 @@ def test_the_life_measured_has_every_phase_that_a_tick_has_and_full_views() -> N
     assert (config.dimensions, config.exemplars, config.sensors, config.memory) == (8, 8, 32, 64)
 
 
-@pytest.mark.parametrize("kind", ["society", "plain", "wealth"])
+needs_frames = pytest.mark.skipif(without_frames() is not None, reason=f"needs mesa-frames: {without_frames()}")
+
+
+@pytest.mark.parametrize("kind", ["society", "plain", "wealth", pytest.param("frames", marks=needs_frames)])
 def test_a_point_is_measured(kind: bench_society.Kind) -> None:
     cost = measured(Point(kind=kind, agents=50))
     assert 0 < cost.seconds <= cost.first_seconds * 1.5
@@ -80,18 +89,109 @@ def test_a_point_is_measured(kind: bench_society.Kind) -> None:
         assert 0 < cost.touched_bytes < cost.bytes_per_agent
 
 
+@needs_frames
+def test_in_mesa_frames_everybody_with_wealth_gives_one_unit_to_another() -> None:
+    from experiments.frames_wealth import FramesWealth, Givers
+
+    model, again = (FramesWealth(agents=200, seed=3) for _ in range(2))
+    wealth = np.ones(200, dtype=int)
+    for _ in range(20):
+        model.step()
+        again.step()
+        frame = model.get_agents_of_type(Givers).agents
+        now = frame["wealth"].to_numpy()
+        taken = now - wealth + (wealth > 0)
+        assert frame["unique_id"].to_list() == list(range(200))
+        assert (taken >= 0).all()
+        assert taken.sum() == (wealth > 0).sum()
+        wealth = now
+    assert wealth.sum() == 200
+    assert 0.3 < (wealth == 0).mean() < 0.6
+    assert again.get_agents_of_type(Givers).agents.equals(frame)
+    pair = FramesWealth(agents=2, seed=0)  # who has only one other gives to that one
+    pair.step()
+    assert pair.get_agents_of_type(Givers).agents["wealth"].to_list() == [1, 1]
+
+
+def test_without_mesa_frames_or_what_it_needs_there_is_a_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "mesa_frames", None)
+    assert without_frames() == "it is not installed"
+    (tmp_path / "mesa_frames.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "mesa_frames")
+    monkeypatch.delitem(sys.modules, "experiments.frames_wealth", raising=False)
+    monkeypatch.setitem(sys.modules, "polars", None)
+    assert "polars" in str(without_frames())
+
+
 def test_the_command_writes_what_it_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = tmp_path / "cost.json"
-    assert command_line.run(functools.partial(main, ["society", "--quick", "--out", str(file)]), prog=PROG) == 0
+    file, plot = tmp_path / "cost.json", tmp_path / "cost.svg"
+    args = ["society", "--quick", "--out", str(file), "--plot", str(plot)]
+    assert command_line.run(functools.partial(main, args), prog=PROG) == 0
     found = json.loads(file.read_text())
-    assert {row["kind"] for row in found["points"]} == {"society", "plain", "wealth"}
+    missing = without_frames()
+    assert {row["kind"] for row in found["points"]} == set(CALLED) - ({"frames"} if missing else set())
     assert found["machine"]["stream_gb_per_s"] > 0
     assert np.isfinite(found["growth"])
-    text = capsys.readouterr().out
-    assert "agent-steps/s" in text
-    assert "times as many" in text
+    told = capsys.readouterr()
+    assert "agent-steps/s" in told.out
+    assert "times as many" in told.out
+    assert (f"mesa-frames is left out: {missing}\n" in told.err) == (missing is not None)
+    draw(found, tmp_path / "again.svg")
+    assert (tmp_path / "again.svg").read_bytes() == plot.read_bytes()
+
+
+def handmade(*kinds: bench_society.Kind) -> dict[str, Any]:
+    """What would be told of two sizes of these kinds."""
+    found = [
+        Measured(
+            point=Point(kind=kind, agents=agents),
+            **dict.fromkeys(("seconds", "cpu_seconds", "first_seconds"), agents / 100_000),
+            **dict.fromkeys(("founding_seconds", "first_founding_seconds", "select_seconds", "mean_seconds"), 0.1),
+            times=6,
+            peak_mb=150 + agents / 100,
+            bytes_per_agent=1_920.4 if kind == "society" else None,
+            touched_bytes=700.0 if kind == "society" else None,
+        )
+        for kind in kinds
+        for agents in (1_000, 10_000)
+    ]
+    return as_json(found, threads=2, stream=1e10, compiling=1.0)
+
+
+def test_the_picture_names_what_was_measured_and_is_the_same_every_time(tmp_path: Path) -> None:
+    told = handmade("society", "plain")
+    for name in ("one", "two"):
+        draw(told, tmp_path / name)
+    one, two = ((tmp_path / name).read_bytes() for name in ("one", "two"))
+    assert one == two
+    texts = [element.text for element in ElementTree.fromstring(one).iter("{http://www.w3.org/2000/svg}text")]
+    for text in ("agent-steps a second", "peak memory of the process, MB", CALLED["society"], CALLED["plain"]):
+        assert texts.count(text) == 1
+    assert "1,920 bytes an agent" in texts
+    assert texts.count("agents") == 2
+    assert texts.count("10,000") >= 2
+    assert not {CALLED["wealth"], CALLED["frames"]} & set(texts)
+    assert b"<dc:date>" not in one
+
+
+def test_without_matplotlib_a_plot_is_refused_before_anything_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setattr(bench_society, "workers", None)
+    args = ["society", "--plot", str(tmp_path / "cost.svg")]
+    assert command_line.run(functools.partial(main, args), prog=PROG) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("benchmark: plot is drawn by matplotlib, which is not installed (")
+    assert said.endswith("pip install 'dimensional-views[viz]'\n")
+    assert said.count("\n") == 1
 
 
 def test_bad_input_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert command_line.run(functools.partial(main, ["society", "--threads", "0"]), prog=PROG) == 2
     assert "threads" in capsys.readouterr().err
+    assert command_line.run(functools.partial(main, ["society", "--plot", "."]), prog=PROG) == 2
+    assert capsys.readouterr().err == "benchmark: plot is ., which is a directory; give the name of a file\n"
