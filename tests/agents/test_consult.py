@@ -18,7 +18,7 @@ from agents.perception import levels
 from agents.population import ABSTRACT, NOTHING, Population, found
 from agents.society import Society
 from agents.world import World, planted
-from knowledge_graph.library import Merge
+from knowledge_graph.word import Merge
 
 
 @pytest.fixture(scope="module")
