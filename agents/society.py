@@ -65,7 +65,7 @@ class Society(mesa.Model):  # type: ignore[misc]
         super().__init__(seed=seed)
         # Mesa's registers of agents would stay empty; whoever asks for them shall hear so.
         del self._agents, self._agents_by_type, self._all_agents
-        _check_fit(world, config)
+        check_fit(world, config)
         self.world, self.config, self.seed = world, config, seed
         self.edges = None if graph is None else edges_of(graph, config.agents)
         self.population: Population = found(world, config, self.rng)
@@ -210,7 +210,7 @@ class Society(mesa.Model):  # type: ignore[misc]
             hear_the_library(population, world, rows, told, word, at_once=MERGE_SAMPLE)
 
 
-def _check_fit(world: World, config: SocietyConfig) -> None:
+def check_fit(world: World, config: SocietyConfig) -> None:
     """Refuse a configuration that this world cannot house."""
     sources(config, world)
     m = n_sensors(config, world)
