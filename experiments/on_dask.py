@@ -125,7 +125,7 @@ def on_dask(address: str, *, directory: Path | None = None, days: int = 10) -> I
 
 def write(path: str, shard: Shard, mail: Sequence[Post]) -> None:
     """Write a shard and the post that is waiting for it to a file, whole or not at all."""
-    arrays = {f"shard/{name}": array for name, array in shards.state(shard).items()}
+    arrays: dict[str, Any] = {f"shard/{name}": array for name, array in shards.state(shard).items()}
     arrays["posts"] = np.array([post.answers is not None for post in mail], dtype=bool)
     for number, post in enumerate(mail):
         arrays |= {f"mail/{number}/letters/{name}": column for name, column in vars(post.letters).items()}
