@@ -1,8 +1,8 @@
-"""One society in several shards: ``python -m experiments.shards --agents N --shards K --days D [--scheduler ADDRESS]``.
+"""One society in several shards: ``python -m experiments.shards --agents N --shards K --days D``.
 
-Shards live days by themselves, exchange letters overnight, and have one library (`agents.shards`). Where they live makes
-no difference to what comes of them: in this process, one after the other, or on the workers of a Dask cluster, however
-many those are. Says every day how it went, and with ``--out`` leaves it in a file.
+Shards live days by themselves, exchange letters overnight, and have one library (`agents.shards`). Where they live
+makes no difference to what comes of them: in this process, one after the other, or on the workers of a Dask cluster
+(``--scheduler ADDRESS``), however many those are. Says every day how it went, and leaves it in a file (``--out``).
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from agents.config import SocietyConfig
 from agents.errors import InputError
 from agents.sharded import Day, Here, Place, ShardedSociety
 from agents.shards import Sharding
+from agents.world import World
 from experiments import command_line, out_file
 from experiments.on_dask import on_dask
-from experiments.run_society import RunConfig, life_in, make_world
+from experiments.run_society import RunConfig, check_room, life_in, make_world
 
 PROG = "shards"
 
@@ -90,7 +91,7 @@ def main(args: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     config = parse(args)
     out_file.check(config.out)
-    world = make_world(RunConfig(world=config.world, seed=config.seed, **life_in(config.world)))
+    world = world_of(config)
     with place_of(config) as place:
         started = time.perf_counter()
         society = ShardedSociety(world, config.life, config.sharding, seed=config.seed, place=place)
@@ -105,6 +106,15 @@ def main(args: Sequence[str] | None = None) -> int:
     out_file.write(config.out, {"config": shown(config), "days": told, "digest": digest, "wall_s": seconds})
     print(f"\n{config.agents * config.ticks * config.days:,} agent-steps in {seconds:.1f} s; what came of it: {digest}")
     return 0
+
+
+def world_of(config: ShardsConfig) -> World:
+    """The world that is named; refuses, before anything is done, what this process has no room for."""
+    probe = life_in(config.world).get("probe", RunConfig.probe)
+    run = RunConfig(**dataclasses.asdict(config.life), world=config.world, seed=config.seed, probe=probe)
+    if config.scheduler is None:
+        check_room(run)
+    return make_world(run)
 
 
 def parse(args: Sequence[str] | None = None) -> ShardsConfig:
@@ -146,7 +156,7 @@ def as_json(day: Day, understanding: tuple[float, float | None]) -> dict[str, An
     }
 
 
-HEAD = "  day      agents  agent-steps/s  letters  answered   late  bytes/tick  concepts  understood: within  between shards"
+HEAD = "  day      agents  agent-steps/s  letters  answered   late  bytes/tick  concepts  understood within shards  between"
 
 
 def line(told: dict[str, Any]) -> str:
@@ -155,7 +165,7 @@ def line(told: dict[str, Any]) -> str:
     return (
         f"{told['number']:>5}  {told['agents']:>10,}  {told['agent_steps_per_s']:>13,.0f}  {told['letters']:>7,}  "
         f"{told['answered']:>8,}  {told['late']:>5,}  {told['bytes_a_tick']:>10,.0f}  {told['concepts']:>8}  "
-        f"{told['understood_within']:>18.3f}  " + (f"{'-':>14}" if between is None else f"{between:>14.3f}")
+        f"{told['understood_within']:>24.3f}  " + (f"{'-':>7}" if between is None else f"{between:>7.3f}")
     )
 
 
