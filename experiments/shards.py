@@ -156,7 +156,7 @@ def as_json(day: Day, understanding: tuple[float, float | None]) -> dict[str, An
     }
 
 
-HEAD = "  day      agents  agent-steps/s  letters  answered   late  bytes/tick  concepts  understood within shards  between"
+HEAD = "  day      agents  agent-steps/s  letters  answered   late  bytes/tick  concepts  understood: within  between"
 
 
 def line(told: dict[str, Any]) -> str:
@@ -165,7 +165,7 @@ def line(told: dict[str, Any]) -> str:
     return (
         f"{told['number']:>5}  {told['agents']:>10,}  {told['agent_steps_per_s']:>13,.0f}  {told['letters']:>7,}  "
         f"{told['answered']:>8,}  {told['late']:>5,}  {told['bytes_a_tick']:>10,.0f}  {told['concepts']:>8}  "
-        f"{told['understood_within']:>24.3f}  " + (f"{'-':>7}" if between is None else f"{between:>7.3f}")
+        f"{told['understood_within']:>18.3f}  " + (f"{'-':>7}" if between is None else f"{between:>7.3f}")
     )
 
 
