@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 
 from agents.config import SocietyConfig
-from agents.sharded import Day, ShardedSociety
-from agents.shards import Sharding, digest_of, state
+from agents.sharded import Day, ShardedSociety, digest_of
+from agents.shards import Sharding, state
 from agents.world import World, planted
 from experiments import bench_shards, benchmark, command_line, on_dask, run_society
 from experiments import shards as program
