@@ -62,8 +62,10 @@ def state(society: Society) -> dict[str, NDArray[np.generic]]:
     }
 
 
-def restored(arrays: Mapping[str, NDArray[Any]], world: World, config: SocietyConfig) -> Society:
-    """The society that `state` was taken from.
+def restored(
+    arrays: Mapping[str, NDArray[Any]], world: World, config: SocietyConfig, *, kind: type[Society] = Society
+) -> Society:
+    """The society that `state` was taken from, of the same ``kind``.
 
     ``world`` and ``config`` must be those it lived in.
 
@@ -75,7 +77,7 @@ def restored(arrays: Mapping[str, NDArray[Any]], world: World, config: SocietyCo
     try:
         scalars = json.loads(str(arrays["scalars"]))
         _check_same(scalars, world, config)
-        society = Society(world, config, seed=scalars["seed"])
+        society = kind(world, config, seed=scalars["seed"])
         _restore_population(society.population, _part(arrays, "population"))
         society.rng.bit_generator.state = scalars["rng"]
         society.steps = scalars["steps"]

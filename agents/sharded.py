@@ -146,17 +146,21 @@ class ShardedSociety:
         """Live a day; see `live`."""
         started, submit, number = time.perf_counter(), self.place.submit, self.sharding.shards
         merging = self.sharding.merge_days > 0 and (self.days + 1) % self.sharding.merge_days == 0
-        evenings = [
-            submit(shards.day, shard, mail, told, merging)
-            for shard, mail, told in zip(self.shards, self.mail, self.told, strict=True)
-        ]
-        # What was before goes as soon as nobody needs it any more.
-        self.shards = [submit(shard_of, evening) for evening in evenings]
-        if self.sharding.correspond:
-            self.mail = [[submit(post_to, evening, k) for evening in evenings] for k in range(number)]
-        views = [submit(views_in, evening) for evening in evenings] if merging else []
-        tallies = [submit(tally_of, evening) for evening in evenings]
-        del evenings
+        mail: list[list[Any]] = [[] for _ in range(number)]
+        views: list[Any] = []
+        tallies: list[Any] = []
+        for k in range(number):
+            evening = submit(shards.day, self.shards[k], self.mail[k], self.told[k], merging)
+            # The shard as it was goes as soon as its day is over, before the next one's begins.
+            self.shards[k] = submit(shard_of, evening)
+            if self.sharding.correspond:
+                for to in range(number):
+                    mail[to].append(submit(post_to, evening, to))
+            if merging:
+                views.append(submit(views_in, evening))
+            tallies.append(submit(tally_of, evening))
+            del evening
+        self.mail = mail
         self.days += 1
         told: list[Tally] = self.place.gather(tallies)
         view_bytes, word_bytes = self._merge(self.place.gather(views))

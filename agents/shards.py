@@ -92,6 +92,23 @@ class Sharding:
         return shared_out(min(agents, society.MERGE_SAMPLE), self.shards)
 
 
+class Part(Society):
+    """A society of which nothing is left as soon as nobody needs it.
+
+    Mesa binds `step` to each model, which so refers to itself, and stays in memory until Python looks for such things:
+    with a copy for every day, that would be several times what is needed.
+    """
+
+    def __init__(self, world: World, config: SocietyConfig, *, seed: int) -> None:
+        super().__init__(world, config, seed=seed)
+        del self.step, self._user_step
+
+    def step(self) -> None:
+        """One tick, counted here instead."""
+        self.steps += 1
+        super().step()
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Shard:
     """One part of a society in the evening.
@@ -179,7 +196,7 @@ class Evening:
 def found(world: World, config: SocietyConfig, sharding: Sharding, number: int, seed: int) -> Shard:
     """The first generation of a shard: a part of a society of ``config.agents``, whose seed is ``seed``."""
     sizes = sharding.sizes(config.agents)
-    part = Society(world, config_of(config, sharding, number), seed=seed_of(seed, number))
+    part = Part(world, config_of(config, sharding, number), seed=seed_of(seed, number))
     part.population.id += number * IDS
     part.counters.next_id += number * IDS
     part.counters.n_words = number * sharding.words
@@ -319,7 +336,7 @@ def restored(
         number=number,
         of=sharding,
         sizes=tuple(sharding.sizes(config.agents)),
-        society=checkpoint.restored(part_of(arrays, "society/"), world, config_of(config, sharding, number)),
+        society=checkpoint.restored(part_of(arrays, "society/"), world, config_of(config, sharding, number), kind=Part),
         sent=(sent[0], sent[1]),
         asked=arrays.get("asked"),
     )

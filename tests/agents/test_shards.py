@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import itertools
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -97,6 +99,19 @@ def test_what_never_changes_is_shared_by_copies_and_nothing_else(world: World) -
     part.step()
     assert copied.steps == part.steps == 5
     np.testing.assert_array_equal(copied.population.seen, part.population.seen)
+
+
+def test_a_shard_that_nobody_needs_is_gone_at_once(world: World) -> None:
+    first = day(found(world, config(), SHARDING, 0, 5), [], None, False).shard
+    gone = [weakref.ref(thing) for thing in (first.society, first.society.population)]
+    gc.disable()
+    try:
+        second = day(first, [], None, False).shard
+        del first
+        assert [there() for there in gone] == [None, None]
+    finally:
+        gc.enable()
+    assert second.society.steps == 10
 
 
 def plainly(world: World, life: SocietyConfig, sharding: Sharding, *, seed: int, days: int) -> list[Shard]:
