@@ -111,16 +111,20 @@ class Society(mesa.Model):  # type: ignore[misc]
             self._tick()
 
     def _tick(self) -> None:
-        if self.config.activation == "sequential":
-            self.agents.shuffle_do("step")
-        else:
-            self.live(self.meet())
+        self.encounter()
         if self.due(self.config.discovery_interval):
             self.discover()
         if self.due(self.config.selection_interval):
             self.select()
         if self.due(self.config.merge_interval):
             self.merge()
+
+    def encounter(self) -> None:
+        """Phases 1 to 6: everybody meets somebody, and what happens then."""
+        if self.config.activation == "sequential":
+            self.agents.shuffle_do("step")
+        else:
+            self.live(self.meet())
 
     def live(self, meeting: Meeting) -> None:
         """What happens in a meeting: perceive, talk, compare, attribute, feel."""
