@@ -7,7 +7,8 @@ Beside it stand the same rules as a plain Mesa model (`experiments.plain_society
 life for life; for orientation Mesa's own example, the Boltzmann wealth model, whose agents do next to nothing, and,
 where mesa-frames is installed, that model as a data frame (`experiments.frames_wealth`); and the floor: how long it
 would take only to read what of the population a tick has to do with, at the speed at which this machine copies memory.
-Every point is measured in a fresh process.
+With ``--device`` the society is measured on a device of PyTorch too (`agents.tensors`), by the draws of the host and by
+the device's own. Every point is measured in a fresh process.
 """
 
 from __future__ import annotations
@@ -48,14 +49,19 @@ ENOUGH = 6.0
 
 REPEATS = 6
 
-Kind = Literal["society", "plain", "wealth", "frames"]
+Kind = Literal["society", "tensors", "own draws", "plain", "wealth", "frames"]
 
 CALLED: dict[Kind, str] = {
     "society": "Society",
+    "tensors": "Society on the device",
+    "own draws": "Society on the device, which draws by itself",
     "plain": "the same rules in plain Mesa",
     "wealth": "Mesa's Boltzmann wealth model",
     "frames": "a wealth model without space in mesa-frames",
 }
+
+
+ON_DEVICE: tuple[Kind, ...] = ("tensors", "own draws")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,6 +74,10 @@ class SocietyBench:
     """Of the compiled kernels; by default as many as there are processors."""
     seed: int = 0
     """Of the world and the societies."""
+    device: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="(default: none)")] = None
+    """Device of PyTorch (cuda, cuda:1, cpu) on which the society is measured too."""
+    peers: bool = True
+    """Whether plain Mesa and the wealth models are measured beside it."""
     out: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
     """A JSON file for what was measured."""
     plot: Annotated[Path | None, arg(metavar="FILE.svg", help_behavior_hint="")] = None
@@ -86,6 +96,7 @@ class Point:
     kind: Kind
     agents: int
     seed: int = 0
+    device: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -103,6 +114,7 @@ class Measured:
     select_seconds, mean_seconds : of selecting agents by a Python function (of one agent; in mesa-frames, of the whole
         frame), and of the mean of an attribute
     peak_mb : the most memory that the process ever had, world and interpreter included
+    device_peak_mb : the most memory of a GPU that tensors ever had
     bytes_per_agent : of the population; of it ``touched_bytes`` are what a tick has to do with
     """
 
@@ -118,22 +130,30 @@ class Measured:
     peak_mb: float
     bytes_per_agent: float | None
     touched_bytes: float | None
+    device_peak_mb: float | None = None
 
     @property
     def agent_steps_per_s(self) -> float:
         return self.point.agents / self.seconds
 
 
-def points(*, quick: bool, seed: int, frames: bool = False) -> list[Point]:
+def points(
+    *, quick: bool, seed: int, frames: bool = False, device: str | None = None, peers: bool = True
+) -> list[Point]:
     """What is measured, ``frames``: mesa-frames too. In plain Mesa nobody cares to wait for more than ten thousand."""
-    sizes: dict[Kind, tuple[int, ...]] = {
-        "society": (500, 3_000) if quick else (1_000, 10_000, 100_000, 1_000_000),
-        "plain": (500,) if quick else (1_000, 10_000),
-        "wealth": (500,) if quick else (1_000, 10_000),
-    }
-    if frames:
-        sizes["frames"] = sizes["society"]
-    return [Point(kind=kind, agents=n, seed=seed) for kind, numbers in sizes.items() for n in numbers]
+    all_sizes = (500, 3_000) if quick else (1_000, 10_000, 100_000, 1_000_000)
+    sizes: dict[Kind, tuple[int, ...]] = {"society": all_sizes}
+    if device is not None:
+        sizes |= {"tensors": all_sizes, "own draws": all_sizes}
+    if peers:
+        sizes |= dict.fromkeys(("plain", "wealth"), (500,) if quick else (1_000, 10_000))
+    if peers and frames:
+        sizes["frames"] = all_sizes
+    return [
+        Point(kind=kind, agents=n, seed=seed, device=device if kind in ON_DEVICE else None)
+        for kind, numbers in sizes.items()
+        for n in numbers
+    ]
 
 
 def life(agents: int) -> SocietyConfig:
@@ -158,10 +178,16 @@ def main(args: Sequence[str] | None = None) -> int:
     out_file.check(config.plot, name="plot")
     if config.plot is not None:
         plotting.matplotlib("plot is")
-    missing = without_frames()
+    if config.device is not None:
+        from agents.tensors.society import checked
+
+        checked(config.device)
+    missing = without_frames() if config.peers else None
     if missing is not None:
         print(f"mesa-frames is left out: {missing}", file=sys.stderr, flush=True)
-    planned = points(quick=config.quick, seed=config.seed, frames=missing is None)
+    planned = points(
+        quick=config.quick, seed=config.seed, frames=missing is None, device=config.device, peers=config.peers
+    )
     found: list[Measured] = []
     with workers(1, threads=config.threads, fresh=True) as pool:
         print("compiling, where that was not done before", file=sys.stderr, flush=True)
@@ -198,14 +224,15 @@ def measured(point: Point) -> Measured:
     first_founding = timed(lambda: made(point, world))[0]
     gc.collect()  # a model refers to itself, and would still be there
     founding, model = timed(lambda: made(point, world))
-    first, _ = timed(model.step)
+    step = stepping(model, point)
+    first, _ = timed(step)
     costs = list[tuple[float, float]]()
     while len(costs) < 2 or (len(costs) < REPEATS and sum(seconds for seconds, _ in costs) < ENOUGH):
         before = time.process_time()
-        seconds, _ = timed(model.step)
+        seconds, _ = timed(step)
         costs.append((seconds, time.process_time() - before))
     select, mean = asked(model, point.kind)
-    people = model.population if isinstance(model, Society) else None
+    people = model.population if point.kind == "society" else None
     return Measured(
         point=point,
         seconds=min(costs)[0],
@@ -219,7 +246,35 @@ def measured(point: Point) -> Measured:
         peak_mb=peak_mb(),
         bytes_per_agent=None if people is None else people.bytes_per_agent,
         touched_bytes=None if people is None else touched_bytes(people),
+        device_peak_mb=device_peak_mb(point),
     )
+
+
+def stepping(model: Any, point: Point) -> Callable[[], None]:
+    """A step of the model, to the end: a GPU goes on working when whoever gave it work is told that it has it."""
+    if point.device is None:
+        step: Callable[[], None] = model.step
+        return step
+    import torch
+
+    gpu = torch.device(point.device).type == "cuda"
+
+    def whole() -> None:
+        model.step()
+        if gpu:
+            torch.cuda.synchronize(point.device)
+
+    return whole
+
+
+def device_peak_mb(point: Point) -> float | None:
+    """The most memory of the GPU that this process's tensors ever had; None where there is none."""
+    if point.device is None:
+        return None
+    import torch
+
+    gpu = torch.device(point.device).type == "cuda"
+    return torch.cuda.max_memory_allocated(point.device) / 2**20 if gpu else None
 
 
 def asked(model: Any, kind: Kind) -> tuple[float, float]:
@@ -245,6 +300,11 @@ def made(point: Point, world: World) -> Any:
     """A model of this kind, mesa-frames' or Mesa's."""
     if point.kind == "society":
         return Society(world, life(point.agents), seed=point.seed)
+    if point.device is not None:
+        from agents.tensors import TensorSociety
+
+        draws: Literal["host", "device"] = "host" if point.kind == "tensors" else "device"
+        return TensorSociety(world, life(point.agents), seed=point.seed, device=point.device, draws=draws)
     if point.kind == "plain":
         from experiments.plain_society import PlainSociety
 
@@ -308,6 +368,7 @@ def table(found: Sequence[Measured], *, stream: float) -> str:
             f"{cost.agent_steps_per_s:>13,.0f}  {cost.founding_seconds:>10.3f}  {cost.select_seconds:>8.3f}  "
             f"{cost.mean_seconds:>7.3f}  {cost.peak_mb:>7,.0f}"
             + ("" if ratio is None else f"  Society takes {ratio:{',.1f' if ratio >= 1 else '.2g'}} times as many")
+            + ("" if cost.device_peak_mb is None else f"; {cost.device_peak_mb:,.0f} MB of the device")
         )
     largest = max((cost for cost in found if cost.touched_bytes is not None), key=lambda cost: cost.point.agents)
     assert largest.touched_bytes is not None
@@ -323,6 +384,16 @@ def table(found: Sequence[Measured], *, stream: float) -> str:
     return "\n".join(lines)
 
 
+def device_of(found: Sequence[Measured]) -> dict[str, str]:
+    """The device's name, and PyTorch's version, if anything was measured there."""
+    device = next((cost.point.device for cost in found if cost.point.device is not None), None)
+    if device is None:
+        return {}
+    from experiments import machine  # which needs torch
+
+    return {"device": machine.device_name(device), "torch": importlib.metadata.version("torch")}
+
+
 def as_json(found: Sequence[Measured], *, threads: int, stream: float, compiling: float) -> dict[str, Any]:
     """Everything measured, and on what."""
     with_frames = any(cost.point.kind == "frames" for cost in found)
@@ -336,6 +407,7 @@ def as_json(found: Sequence[Measured], *, threads: int, stream: float, compiling
             "python": platform.python_version(),
             "numpy": np.__version__,
             "mesa": mesa.__version__,
+            **device_of(found),
             "mesa_frames": importlib.metadata.version("mesa-frames") if with_frames else None,
         },
         "first_step_s": compiling,

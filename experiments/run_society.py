@@ -84,7 +84,11 @@ class RunConfig(SocietyConfig):
     out: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint=f"(default: {DEFAULT_OUT})")] = None
     """Directory for the results."""
     resume: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
-    """Go on with the run in this directory; only --steps can be given beside it."""
+    """Go on with the run in this directory; only --steps and --device can be given beside it."""
+    device: Annotated[
+        str | None, arg(metavar="NAME", help_behavior_hint="(default: none, but NumPy and the compiled kernels)")
+    ] = None
+    """Device on which PyTorch does the tick, by the same draws: cuda, cuda:1, or cpu to try it out."""
     label: Annotated[
         str | None, arg(metavar="NAME", help_behavior_hint="(default: the one called labels or label)")
     ] = None
@@ -202,9 +206,9 @@ def overheard(society: Society) -> str:
 
 
 def resumed(config: RunConfig, flags: Sequence[str]) -> tuple[RunConfig, Saved]:
-    """The run in ``config.resume``: its own configuration, with the new length if one is given, and what it saved."""
+    """The run in ``config.resume``: its own configuration, with the new length and device if given; what it saved."""
     assert config.resume is not None
-    beside = [flag for flag in flags if flag not in ("--resume", "--steps")]
+    beside = [flag for flag in flags if flag not in ("--resume", "--steps", "--device")]
     if beside:
         raise InputError(f"{beside[0]} is given, but --resume goes on with the run's own configuration; leave it out")
     saved = run_files.saved(config.resume)
@@ -215,6 +219,8 @@ def resumed(config: RunConfig, flags: Sequence[str]) -> tuple[RunConfig, Saved]:
             "with that version, or start a new run"
         )
     longer = dataclasses.replace(RunConfig(**saved.config), steps=config.steps or saved.config["steps"])
+    if "--device" in flags:
+        longer = dataclasses.replace(longer, device=config.device)
     if longer.steps is not None and longer.steps < saved.steps:
         raise InputError(
             f"steps is {longer.steps}, but the run in {config.resume} has lived {saved.steps} steps already; give at "
@@ -234,11 +240,11 @@ def settle(config: RunConfig, saved: Saved | None) -> tuple[Society, Recorder, f
     try:
         world = make_world(config)
         if saved is None:
-            society = Society(world, society_config(config), seed=config.seed)
+            society = founded(world, config)
             society.log = InteractionLog(size=config.interactions, seed=config.seed, candidates=config.candidates)
             return society, Recorder(unlived=unlived(society)), 0.0
         try:
-            society = checkpoint.restored(saved.arrays, world, society_config(config))
+            society = checkpoint.restored(saved.arrays, world, society_config(config), device=config.device)
         except InputError as error:
             raise InputError(f"{saved.path}: {error}") from error
         return society, saved.recorder, saved.lived_s
@@ -246,6 +252,15 @@ def settle(config: RunConfig, saved: Saved | None) -> tuple[Society, Recorder, f
         raise InputError(
             f"agents is {config.agents}, too many for the memory of this machine; ask for fewer"
         ) from error
+
+
+def founded(world: World, config: RunConfig) -> Society:
+    """A new society, of arrays or on the device that ``--device`` names."""
+    if config.device is None:
+        return Society(world, society_config(config), seed=config.seed)
+    from agents.tensors import TensorSociety
+
+    return TensorSociety(world, society_config(config), seed=config.seed, device=config.device)
 
 
 def society_config(config: RunConfig) -> SocietyConfig:

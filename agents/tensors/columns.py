@@ -46,7 +46,7 @@ class Columns:
         """Write what a tick has changed into a population's columns."""
         named = population.columns()
         for name in WRITTEN:
-            torch.from_numpy(named[name]).copy_(getattr(self, name))
+            np.copyto(named[name], getattr(self, name).cpu().numpy())
 
     def some(self, population: Population, rows: Tensor) -> Population:
         """A population of ``rows [n]`` alone, up to date."""
