@@ -77,12 +77,12 @@ def restored(
     ------
     InputError
         If the arrays are no checkpoint, or one of another version, another world or another configuration; or the
-        device is not there, or nothing for such a society.
+        device is not there, or nothing for such a configuration.
     """
     try:
         scalars = json.loads(str(arrays["scalars"]))
         _check_same(scalars, world, config)
-        society = _founded(world, config, scalars["seed"], device, along_graph="edges" in arrays)
+        society = founded(world, config, scalars["seed"], device)
         _restore_population(society.population, _part(arrays, "population"))
         society.rng.bit_generator.state = scalars["rng"]
         society.steps = scalars["steps"]
@@ -105,12 +105,12 @@ def restored(
     return society
 
 
-def _founded(world: World, config: SocietyConfig, seed: int, device: str | None, *, along_graph: bool) -> Society:
+def founded(world: World, config: SocietyConfig, seed: int, device: str | None) -> Society:
+    """A new society, of arrays, or on a device of PyTorch by the draws of the host."""
     if device is None:
         return Society(world, config, seed=seed)
-    from agents.tensors.society import TensorSociety, check_possible
+    from agents.tensors import TensorSociety
 
-    check_possible(config, along_graph=along_graph)
     return TensorSociety(world, config, seed=seed, device=device)
 
 

@@ -53,6 +53,9 @@ AMONG_OBJECTS: dict[str, Any] = {"agents": 600, "attention": 0.0, "probe": 1000}
 other, and attention, which climbs towards what goes together, would make all minds alike; it takes more of them to
 cover so many dimensions; and objects are few, so that anyone can point at all of them."""
 
+ARRAYS = "numpy"
+"""What to name for no device of PyTorch."""
+
 LARGEST = 2**31 - 1
 """The columns of a population count in 32 bits."""
 
@@ -85,10 +88,9 @@ class RunConfig(SocietyConfig):
     """Directory for the results."""
     resume: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
     """Go on with the run in this directory; only --steps and --device can be given beside it."""
-    device: Annotated[
-        str | None, arg(metavar="NAME", help_behavior_hint="(default: none, but NumPy and the compiled kernels)")
-    ] = None
-    """Device on which PyTorch does the tick, by the same draws: cuda, cuda:1, or cpu to try it out."""
+    device: Annotated[str, arg(metavar="NAME")] = ARRAYS
+    """What does the tick: numpy, with compiled kernels for many agents; or PyTorch, by the same draws, on cuda, cuda:1,
+    or cpu to try it out."""
     label: Annotated[
         str | None, arg(metavar="NAME", help_behavior_hint="(default: the one called labels or label)")
     ] = None
@@ -232,6 +234,12 @@ def resumed(config: RunConfig, flags: Sequence[str]) -> tuple[RunConfig, Saved]:
 def settle(config: RunConfig, saved: Saved | None) -> tuple[Society, Recorder, float]:
     """The society to live on with, its recorder, and the seconds it has lived: a new one, or the one saved."""
     _check_room(config)
+    device = None if config.device == ARRAYS else config.device
+    if device is not None:
+        from agents.tensors.society import check_possible, checked
+
+        checked(device)
+        check_possible(config, along_graph=False)
     if saved is not None and config.world not in WORLDS and not os.path.exists(config.world):
         raise InputError(
             f"the run in {saved.path.parent} is of the world {config.world}, which does not exist any more; put it "
@@ -240,11 +248,11 @@ def settle(config: RunConfig, saved: Saved | None) -> tuple[Society, Recorder, f
     try:
         world = make_world(config)
         if saved is None:
-            society = founded(world, config)
+            society = checkpoint.founded(world, society_config(config), config.seed, device)
             society.log = InteractionLog(size=config.interactions, seed=config.seed, candidates=config.candidates)
             return society, Recorder(unlived=unlived(society)), 0.0
         try:
-            society = checkpoint.restored(saved.arrays, world, society_config(config), device=config.device)
+            society = checkpoint.restored(saved.arrays, world, society_config(config), device=device)
         except InputError as error:
             raise InputError(f"{saved.path}: {error}") from error
         return society, saved.recorder, saved.lived_s
@@ -252,15 +260,6 @@ def settle(config: RunConfig, saved: Saved | None) -> tuple[Society, Recorder, f
         raise InputError(
             f"agents is {config.agents}, too many for the memory of this machine; ask for fewer"
         ) from error
-
-
-def founded(world: World, config: RunConfig) -> Society:
-    """A new society, of arrays or on the device that ``--device`` names."""
-    if config.device is None:
-        return Society(world, society_config(config), seed=config.seed)
-    from agents.tensors import TensorSociety
-
-    return TensorSociety(world, society_config(config), seed=config.seed, device=config.device)
 
 
 def society_config(config: RunConfig) -> SocietyConfig:

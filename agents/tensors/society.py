@@ -184,12 +184,12 @@ def checked(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise InputError(f"device is {name!r}, which PyTorch does not know; give cuda, cuda:1 or cpu") from None
+        raise InputError(f"device is {name!r}, which PyTorch does not know; give cpu, cuda or cuda:1") from None
     if device.type not in ("cpu", "cuda"):
-        raise InputError(f"device is {name}, on which no society has lived; give cuda, cuda:1 or cpu")
+        raise InputError(f"device is {name}, on which no society has lived; give cpu, cuda or cuda:1")
     there = torch.cuda.device_count() if device.type == "cuda" else 1
     if there == 0:
-        raise InputError(f"device is {name}, but PyTorch sees no GPU here; leave it out, or give cpu")
+        raise InputError(f"device is {name}, but PyTorch sees no GPU here; give another")
     if (device.index or 0) >= there:
         raise InputError(f"device is {name}, but PyTorch sees only {there} here; give {device.type}")
     return device
