@@ -29,7 +29,7 @@ class Meeting:
         return np.concatenate([self.speaker, self.hearer])
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True)
 class Strangers:
     """Partners who are not rows of the population: the object ``body`` int32 [n] that each is, and how well it is
     usually understood, ``success`` float32 [n].
@@ -86,6 +86,21 @@ class Experience:
             partners=np.concatenate([meeting.hearer, meeting.speaker])[used],
             topic=np.concatenate([topic, topic])[used],
             outcomes={"talk": np.concatenate([success, success])[used].astype(np.float64)},
+        )
+
+    def part(self, places: slice) -> Experience:
+        """The experience of some of the participants."""
+        bodies, standings, strangers = self.bodies, self.standings, self.strangers
+        return Experience(
+            rows=self.rows[places],
+            slots=self.slots[places],
+            partners=self.partners[places],
+            topic=self.topic[places],
+            outcomes={source: outcome[places] for source, outcome in self.outcomes.items()},
+            bodies=None if bodies is None else bodies[places],
+            standings=None if standings is None else standings[places],
+            felt=None if self.felt is None else {source: felt[places] for source, felt in self.felt.items()},
+            strangers=None if strangers is None else Strangers(strangers.body[places], strangers.success[places]),
         )
 
 

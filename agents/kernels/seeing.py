@@ -102,4 +102,4 @@ def perceive(
     population: Population, rows: NDArray[np.intp], objects: NDArray[np.int32], luck: NDArray[np.float64]
 ) -> None:
     """`agents.perception.perceive`: ``rows [n]`` remember ``objects [n, C]`` by ``luck [n, C]`` in [0, 1)."""
-    shared_out(_perceive, len(rows), population.seen, population.n_seen, rows, objects, luck)
+    shared_out(_perceive, len(rows), population.seen, population.n_seen, rows, objects, luck, easy=True)

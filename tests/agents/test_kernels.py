@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents import attribution, communication, kernels, meeting, perception, population, superiority
+from agents import attribution, communication, kernels, meeting, perception, population, society, superiority
 from agents.config import SocietyConfig
 from agents.kernels import threads
 from agents.meeting import Experience, Meeting, meet
@@ -23,7 +24,7 @@ from agents.society import Society
 from agents.world import World, planted
 from tests.agents.test_reference import LIVES, config, live_alike
 
-MODULES = (communication, meeting, perception, population, superiority)
+MODULES = (communication, meeting, perception, population, society, superiority)
 """Where it is asked whether agents are many."""
 
 
@@ -43,7 +44,7 @@ def patch_many(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
 
 
 def test_every_module_that_asks_is_known_here() -> None:
-    names = ("agent", "collector", "consult", "discovery", "language", "selection", "society", "view")
+    names = ("agent", "collector", "consult", "discovery", "language", "selection", "view")
     others = [importlib.import_module(f"agents.{name}") for name in names]
     assert all(hasattr(module, "MANY") for module in MODULES)
     assert not any(hasattr(module, "MANY") for module in others)
@@ -270,7 +271,8 @@ def test_results_do_not_depend_on_threads(small_world: World, monkeypatch: pytes
     for number, size in ((1, 10_000), (1, 16), (4, 5), (3, 1)):
         numba.config.NUMBA_NUM_THREADS = number
         monkeypatch.setattr(threads, "RANGE", size)
-        monkeypatch.setattr(threads, "LEAST", size)
+        monkeypatch.setattr(threads, "HARD", size)
+        monkeypatch.setattr(threads, "EASY", size)
         society = Society(small_world, config(agents=61, game=game, reward_talk=0.5), seed=9)
         for _ in range(12):
             society.step()
@@ -280,13 +282,37 @@ def test_results_do_not_depend_on_threads(small_world: World, monkeypatch: pytes
 
 
 def test_an_error_in_a_thread_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "LEAST", 1)
+    monkeypatch.setattr(threads, "HARD", 1)
 
     def fails(start: int, stop: int) -> None:
         raise RuntimeError(f"{start} to {stop}")
 
     with pytest.raises(RuntimeError, match="0 to"):
         threads.shared_out(fails, 5)
+
+
+def test_calls_side_by_side_have_threads_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "HARD", 1)
+    seen = list[set[int]]()
+
+    def notes(start: int, stop: int, names: set[int]) -> None:
+        names.add(threading.get_ident())
+
+    def two_calls() -> None:
+        names = set[int]()
+        with threads.kept(), threads.kept():  # the inner one changes nothing
+            threads.shared_out(notes, 50, names)
+            threads.shared_out(notes, 50, names)
+        seen.append(names)
+
+    others = [threading.Thread(target=two_calls) for _ in range(2)]
+    for other in others:
+        other.start()
+    for other in others:
+        other.join()
+    assert len(seen) == 2
+    assert not seen[0] & seen[1]
+    assert all(len(names) <= numba.config.NUMBA_NUM_THREADS for names in seen)
 
 
 def test_rows_in_order() -> None:
