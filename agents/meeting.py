@@ -198,12 +198,25 @@ def matching(
 def scenes(objects: NDArray[np.int32], n_scenes: int, candidates: int, rng: np.random.Generator) -> NDArray[np.int32]:
     """int32 [n_scenes, candidates]: distinct random objects in each scene (Floyd's algorithm, a column at a time)."""
     n = len(objects)
+    picks = [rng.integers(top + 1, size=n_scenes) for top in range(n - candidates, n)]
+    if n_scenes >= MANY:
+        from agents import kernels
+
+        return kernels.scenes(objects, np.stack(picks))
+    return objects[distinct_picks(np.stack(picks), n)]
+
+
+def distinct_picks(picks: NDArray[np.intp], n: int) -> NDArray[np.intp]:
+    """int [n_scenes, C]: the first choice among ``n``, or its substitute, for each of ``picks [C, n_scenes]``.
+
+    The k-th is drawn from the first n - C + k + 1; if it is there already, the last of those stands in, which is not.
+    """
+    candidates, n_scenes = picks.shape
     chosen = np.empty((n_scenes, candidates), dtype=np.intp)
-    for place, top in enumerate(range(n - candidates, n)):
-        pick = rng.integers(top + 1, size=n_scenes)
+    for place, pick in enumerate(picks):
         repeated = (chosen[:, :place] == pick[:, None]).any(axis=1)
-        chosen[:, place] = np.where(repeated, top, pick)
-    return objects[chosen]
+        chosen[:, place] = np.where(repeated, n - candidates + place, pick)
+    return chosen
 
 
 def edges_of(graph: nx.Graph, n_agents: int) -> NDArray[np.intp]:

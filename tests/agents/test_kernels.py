@@ -131,6 +131,18 @@ def test_levels_and_heights(small_world: World, seed: int, n: int, candidates: i
 
 
 @few_cases
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(0, 40), candidates=st.integers(1, 6))
+def test_scenes(small_world: World, seed: int, n: int, candidates: int) -> None:
+    objects = small_world.train[: candidates + seed % 4]
+    picks = np.random.default_rng(seed).integers(
+        np.arange(-candidates, 0)[:, None] + len(objects) + 1, size=(candidates, n)
+    )
+    np.testing.assert_array_equal(
+        kernels.scenes(objects, picks), objects[meeting.distinct_picks(picks, len(objects))].reshape(n, candidates)
+    )
+
+
+@few_cases
 @cases
 def test_perceive(small_world: World, seed: int, n: int, candidates: int) -> None:
     rng = np.random.default_rng(seed)
