@@ -8,10 +8,11 @@ that would keep a process from forking.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import numba
 import numpy as np
@@ -27,6 +28,10 @@ HARD, EASY = 1024, 65_536
 
 # No "fastmath": the order of a sum, and whether a product is rounded before it is added, would hang on the machine.
 jit = numba.njit(cache=True, nogil=True, error_model="numpy")
+
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class _Kept(threading.local):
@@ -71,6 +76,22 @@ def shared_out(kernel: Callable[..., None], n: int, *arguments: Any, easy: bool 
         assert _kept.pool is not None
         for done in [_kept.pool.submit(kernel, i, min(i + size, n), *arguments) for i in range(0, n, size)]:
             done.result()
+
+
+def at_once(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """``function`` of each item, in their order, in as many threads; no more items are taken than are worked on.
+
+    For whole arrays of NumPy, which lets other threads go on meanwhile.
+    """
+    with kept():
+        assert _kept.pool is not None
+        waiting = deque[Future[R]]()
+        for item in items:
+            waiting.append(_kept.pool.submit(function, item))
+            if len(waiting) > _n_threads():
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def in_order(rows: NDArray[np.intp]) -> NDArray[np.intp]:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents import attribution, communication, kernels, meeting, perception, population, society, superiority
+from agents import attribution, communication, discovery, kernels, meeting, perception, population, society, superiority
 from agents.config import SocietyConfig
 from agents.kernels import threads
 from agents.meeting import Experience, Meeting, meet
@@ -24,7 +24,7 @@ from agents.society import Society
 from agents.world import World, planted
 from tests.agents.test_reference import LIVES, config, live_alike
 
-MODULES = (communication, meeting, perception, population, society, superiority)
+MODULES = (communication, discovery, meeting, perception, population, society, superiority)
 """Where it is asked whether agents are many."""
 
 
@@ -44,7 +44,7 @@ def patch_many(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
 
 
 def test_every_module_that_asks_is_known_here() -> None:
-    names = ("agent", "collector", "consult", "discovery", "language", "selection", "view")
+    names = ("agent", "collector", "consult", "language", "selection", "view")
     others = [importlib.import_module(f"agents.{name}") for name in names]
     assert all(hasattr(module, "MANY") for module in MODULES)
     assert not any(hasattr(module, "MANY") for module in others)
@@ -305,13 +305,13 @@ def test_an_error_in_a_thread_is_raised(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_calls_side_by_side_have_threads_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "HARD", 1)
-    seen = list[set[int]]()
+    seen = list[set[threading.Thread]]()
 
-    def notes(start: int, stop: int, names: set[int]) -> None:
-        names.add(threading.get_ident())
+    def notes(start: int, stop: int, names: set[threading.Thread]) -> None:
+        names.add(threading.current_thread())
 
     def two_calls() -> None:
-        names = set[int]()
+        names = set[threading.Thread]()
         with threads.kept(), threads.kept():  # the inner one changes nothing
             threads.shared_out(notes, 50, names)
             threads.shared_out(notes, 50, names)
@@ -325,6 +325,33 @@ def test_calls_side_by_side_have_threads_of_their_own(monkeypatch: pytest.Monkey
     assert len(seen) == 2
     assert not seen[0] & seen[1]
     assert all(len(names) <= numba.config.NUMBA_NUM_THREADS for names in seen)
+
+
+def test_discovery_in_threads_is_that_of_one(small_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    life = config(agents=90, discovery="mixed", attention=0.2)
+    monkeypatch.setattr(discovery, "CHUNK", 7)
+    people = random_population(small_world, np.random.default_rng(5), 90, memory=60)
+    lives = []
+    for number in (10**9, 0):
+        monkeypatch.setattr(discovery, "MANY", number)
+        lives.append(people.copy())
+        arose = discovery.discover(lives[-1], np.arange(90), small_world, life, 3, np.random.default_rng(8))
+        assert arose > 20
+    assert_same(*lives)
+
+
+def test_no_more_is_begun_at_once_than_there_are_threads() -> None:
+    begun = list[int]()
+
+    def items() -> Iterator[int]:
+        for number in range(50):
+            begun.append(number)
+            yield number
+
+    for count, done in enumerate(threads.at_once(lambda number: number * 2, items())):
+        assert done == 2 * count
+        assert len(begun) <= count + numba.config.NUMBA_NUM_THREADS + 1
+    assert len(begun) == 50
 
 
 def test_rows_in_order() -> None:
