@@ -110,7 +110,7 @@ class Society(mesa.Model):  # type: ignore[misc]
         self.talks = []
         with ExitStack() as tick:
             tick.enter_context(BLAS.limit(limits=1, user_api="blas"))
-            if len(self.population) >= MANY:
+            if self.config.agents >= MANY:
                 from agents.kernels import threads
 
                 tick.enter_context(threads.kept())

@@ -409,6 +409,28 @@ def test_to_look_at_the_population_changes_nothing(small_world: World) -> None:
     assert_same_life(looked, left)
 
 
+@pytest.mark.parametrize("draws", ["host", "device"])
+def test_a_tick_leaves_the_columns_where_they_are(
+    small_world: World, monkeypatch: pytest.MonkeyPatch, draws: str
+) -> None:
+    moves: list[str] = []
+    there, back = Columns.of, Columns.bring_to
+    monkeypatch.setattr(Columns, "of", lambda *args: moves.append("there") or there(*args))
+    monkeypatch.setattr(Columns, "bring_to", lambda *args: moves.append("back") or back(*args))
+    off = {"discovery_interval": 0, "selection_interval": 0, "merge_interval": 6}
+    society = on_cpu(small_world, config(**off), draws=draws)
+    society.log = InteractionLog(size=20, candidates=4)
+    for _ in range(5):
+        society.step()
+        assert len(society.talks) == 1
+    assert moves == ["there"]
+    run(society, 3)
+    assert moves == ["there", "back", "there"]
+    run(society, 2)
+    assert society.population.n_seen.min() > 0
+    assert moves == ["there", "back", "there", "back"]
+
+
 def test_what_is_changed_in_the_population_counts(small_world: World) -> None:
     plain, society = Society(small_world, config(), seed=5), on_cpu(small_world, config())
     for each in (plain, society):
