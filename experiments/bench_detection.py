@@ -333,7 +333,7 @@ def the_images(config: DetectionBench, n: int) -> list[Tensor]:
     images = []
     for index in range(n):
         pixels = scene((config.seed, index), size=max(config.height, config.width)).pixels
-        image = torch.from_numpy(pixels).permute(2, 0, 1)[None]
+        image = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None]  # drawn pixels are read-only
         images.append(functional.interpolate(image, (config.height, config.width), mode="bilinear", antialias=True)[0])
     return images
 

@@ -1,7 +1,8 @@
 """What living costs: agent-steps a second and memory of a society's tick, from a thousand agents to a million.
 
 The tick is the whole of what happens at every step: meet, perceive, talk, compare, attribute, feel, remember. What
-happens now and then, discovery, selection and merging, is off. Every view is full: eight dimensions.
+happens now and then, discovery, selection and merging, is off, and measured once by itself. Every view is full: eight
+dimensions. The world is one that agents meet elsewhere too: planted factors, or real digits, whose features are fewer.
 
 Beside it stand the same rules as a plain Mesa model (`experiments.plain_society`), which tests hold against the society
 life for life; for orientation Mesa's own example, the Boltzmann wealth model, whose agents do next to nothing, and,
@@ -18,6 +19,7 @@ import gc
 import importlib
 import importlib.metadata
 import importlib.util
+import math
 import platform
 import sys
 import time
@@ -28,6 +30,7 @@ from typing import Annotated, Any, Literal
 
 import mesa
 import numpy as np
+from threadpoolctl import threadpool_limits
 from tyro.conf import arg
 
 from agents.config import SocietyConfig
@@ -35,7 +38,7 @@ from agents.errors import InputError
 from agents.population import MANY, Population
 from agents.society import Society
 from agents.superiority import ACQUAINTANCES
-from agents.world import World, planted
+from agents.world import World, digits, planted
 from detection import plotting
 from experiments import command_line, out_file
 from experiments.bench_library import exponent, peak_mb
@@ -50,6 +53,11 @@ ENOUGH = 6.0
 REPEATS = 6
 
 Kind = Literal["society", "tensors", "own draws", "plain", "wealth", "frames"]
+
+WorldName = Literal["planted", "digits"]
+
+SELDOM = 10_000
+"""Agents of whom it is measured what happens now and then."""
 
 CALLED: dict[Kind, str] = {
     "society": "Society",
@@ -74,6 +82,8 @@ class SocietyBench:
     """Of the compiled kernels; by default as many as there are processors."""
     seed: int = 0
     """Of the world and the societies."""
+    world: WorldName = "planted"
+    """Where they live: 4,000 objects of 256 features with planted factors, or scikit-learn's 1,797 digits of 64."""
     device: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="(default: none)")] = None
     """Device of PyTorch (cuda, cuda:1, cpu) on which the society is measured too."""
     peers: bool = True
@@ -97,6 +107,7 @@ class Point:
     agents: int
     seed: int = 0
     device: str | None = None
+    world: WorldName = "planted"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -138,7 +149,13 @@ class Measured:
 
 
 def points(
-    *, quick: bool, seed: int, frames: bool = False, device: str | None = None, peers: bool = True
+    *,
+    quick: bool,
+    seed: int,
+    frames: bool = False,
+    device: str | None = None,
+    peers: bool = True,
+    world: WorldName = "planted",
 ) -> list[Point]:
     """What is measured, ``frames``: mesa-frames too. In plain Mesa nobody cares to wait for more than ten thousand."""
     all_sizes = (500, 3_000) if quick else (1_000, 10_000, 100_000, 1_000_000)
@@ -150,7 +167,7 @@ def points(
     if peers and frames:
         sizes["frames"] = all_sizes
     return [
-        Point(kind=kind, agents=n, seed=seed, device=device if kind in ON_DEVICE else None)
+        Point(kind=kind, agents=n, seed=seed, device=device if kind in ON_DEVICE else None, world=world)
         for kind, numbers in sizes.items()
         for n in numbers
     ]
@@ -186,7 +203,12 @@ def main(args: Sequence[str] | None = None) -> int:
     if missing is not None:
         print(f"mesa-frames is left out: {missing}", file=sys.stderr, flush=True)
     planned = points(
-        quick=config.quick, seed=config.seed, frames=missing is None, device=config.device, peers=config.peers
+        quick=config.quick,
+        seed=config.seed,
+        frames=missing is None,
+        device=config.device,
+        peers=config.peers,
+        world=config.world,
     )
     found: list[Measured] = []
     with workers(1, threads=config.threads, fresh=True) as pool:
@@ -196,14 +218,17 @@ def main(args: Sequence[str] | None = None) -> int:
             what = f"{CALLED[point.kind]}, {point.agents:,} agents"
             print(f"{number} of {len(planned)}: {what}", file=sys.stderr, flush=True)
             found.append(pool.submit(measured, point).result())
+        print("what happens now and then", file=sys.stderr, flush=True)
+        some = planned[0] if config.quick else dataclasses.replace(planned[0], agents=SELDOM)
+        rare = pool.submit(seldom, some).result()
         stream = pool.submit(stream_bytes_per_s, config.threads).result()
-    told = as_json(found, threads=config.threads, stream=stream, compiling=compiling)
+    told = as_json(found, rare, threads=config.threads, stream=stream, compiling=compiling)
     out_file.write(config.out, told)
     if config.plot is not None:
         from experiments.bench_society_plot import draw  # which needs this module
 
         draw(told, config.plot)
-    print(table(found, stream=stream))
+    print(table(found, rare, stream=stream))
     return 0
 
 
@@ -220,7 +245,7 @@ def without_frames() -> str | None:
 
 def measured(point: Point) -> Measured:
     """Found a society, let it live, and tell what that cost; to be called in a process of its own."""
-    world = planted(seed=point.seed, objects=OBJECTS, features=FEATURES, factors=FACTORS)
+    world = world_of(point)
     first_founding = timed(lambda: made(point, world))[0]
     gc.collect()  # a model refers to itself, and would still be there
     founding, model = timed(lambda: made(point, world))
@@ -248,6 +273,42 @@ def measured(point: Point) -> Measured:
         touched_bytes=None if people is None else touched_bytes(people),
         device_peak_mb=device_peak_mb(point),
     )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Seldom:
+    """Seconds of what happens now and then to so many agents, after ten steps: each phase once, for everybody.
+
+    The library takes in a sample of views (`agents.society.MERGE_SAMPLE`), and everybody its word.
+    """
+
+    agents: int
+    discovery: float
+    selection: float
+    merging: float
+
+    def us_an_agent(self, name: str) -> float:
+        """Microseconds of a phase for each agent."""
+        return float(getattr(self, name)) / self.agents * 1e6
+
+
+def seldom(point: Point) -> Seldom:
+    """Measure `Seldom`; to be called in a process of its own."""
+    society = Society(world_of(point), life(point.agents), seed=point.seed)
+    for _ in range(10):
+        society.step()
+    with threadpool_limits(limits=1, user_api="blas"):  # as in a step
+        discovery, _ = timed(society.discover)
+        selection, _ = timed(society.select)
+        merging, _ = timed(society.merge)
+    return Seldom(agents=point.agents, discovery=discovery, selection=selection, merging=merging)
+
+
+def world_of(point: Point) -> World:
+    """Where they live."""
+    if point.world == "digits":
+        return digits(seed=point.seed)
+    return planted(seed=point.seed, objects=OBJECTS, features=FEATURES, factors=FACTORS)
 
 
 def stepping(model: Any, point: Point) -> Callable[[], None]:
@@ -341,9 +402,11 @@ def stream_bytes_per_s(threads: int, *, size: int = 2**27, repeats: int = 5) -> 
 
 
 def growth(found: Sequence[Measured]) -> float:
-    """The exponent of the time of a tick over the number of agents, among those for whom the kernels work."""
+    """The exponent of the time of a tick over the number of agents, among those for whom the kernels work; nan of one."""
     many = [cost for cost in found if cost.point.kind == "society" and cost.point.agents >= MANY]
     many = many if len(many) > 1 else [cost for cost in found if cost.point.kind == "society"]
+    if len(many) < 2:
+        return math.nan
     return exponent([cost.point.agents for cost in many], [cost.seconds for cost in many])
 
 
@@ -354,7 +417,7 @@ def beside_society(cost: Measured, found: Sequence[Measured]) -> float | None:
     return None if same is None or cost.point.kind == "society" else cost.seconds / same.seconds
 
 
-def table(found: Sequence[Measured], *, stream: float) -> str:
+def table(found: Sequence[Measured], rare: Seldom, *, stream: float) -> str:
     """For the terminal."""
     lines = ["", "       agents  seconds a step  processor s  agent-steps/s  founding s  select s   mean s  peak MB"]
     kind = None
@@ -380,8 +443,18 @@ def table(found: Sequence[Measured], *, stream: float) -> str:
         f"An agent has {largest.bytes_per_agent:,.0f} bytes; a tick reads {largest.touched_bytes:,.0f} of them.",
         f"To go once through those of {largest.point.agents:,} agents at {stream / 1e9:.1f} GB/s takes {floor:.3f} s; "
         f"a tick takes {largest.seconds / floor:.1f} times as long.",
+        f"Now and then, in microseconds for each of {rare.agents:,} agents: discovery "
+        f"{rare.us_an_agent('discovery'):,.0f}, selection {rare.us_an_agent('selection'):,.1f}, "
+        f"merging {rare.us_an_agent('merging'):,.0f}.",
+        f"With discovery every 10 steps, as by default, that is {with_discovery(largest, rare, 10):,.0f} agent-steps "
+        f"a second, every 1,000 steps {with_discovery(largest, rare, 1_000):,.0f}.",
     ]
     return "\n".join(lines)
+
+
+def with_discovery(cost: Measured, rare: Seldom, interval: int) -> float:
+    """Agent-steps a second where everybody discovers once in so many steps."""
+    return 1 / (cost.seconds / cost.point.agents + rare.discovery / rare.agents / interval)
 
 
 def device_of(found: Sequence[Measured]) -> dict[str, str]:
@@ -394,7 +467,9 @@ def device_of(found: Sequence[Measured]) -> dict[str, str]:
     return {"device": machine.device_name(device), "torch": importlib.metadata.version("torch")}
 
 
-def as_json(found: Sequence[Measured], *, threads: int, stream: float, compiling: float) -> dict[str, Any]:
+def as_json(
+    found: Sequence[Measured], rare: Seldom, *, threads: int, stream: float, compiling: float
+) -> dict[str, Any]:
     """Everything measured, and on what."""
     with_frames = any(cost.point.kind == "frames" for cost in found)
     return {
@@ -412,6 +487,7 @@ def as_json(found: Sequence[Measured], *, threads: int, stream: float, compiling
         },
         "first_step_s": compiling,
         "growth": growth(found),
+        "seldom": dataclasses.asdict(rare),
         "points": [
             {
                 **dataclasses.asdict(cost.point),

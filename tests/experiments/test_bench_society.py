@@ -21,16 +21,22 @@ from experiments.bench_society import (
     ON_DEVICE,
     Measured,
     Point,
+    Seldom,
     as_json,
     life,
     measured,
     points,
+    seldom,
     table,
+    with_discovery,
     without_frames,
+    world_of,
 )
 from experiments.bench_society_plot import draw
 from experiments.benchmark import PROG, main
 from experiments.plain_society import PlainSociety
+
+RARE = Seldom(agents=1_000, discovery=0.5, selection=0.001, merging=0.02)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +99,7 @@ def test_a_point_is_measured_on_a_device(kind: bench_society.Kind) -> None:
     assert cost.times >= 2
     assert cost.device_peak_mb is None
     assert cost.touched_bytes is None
-    told = as_json([measured(Point(kind="society", agents=50)), cost], threads=1, stream=1e10, compiling=1.0)
+    told = as_json([measured(Point(kind="society", agents=50)), cost], RARE, threads=1, stream=1e10, compiling=1.0)
     assert told["machine"]["torch"]
     assert told["machine"]["device"]
     assert told["points"][1]["society_ratio"] > 0
@@ -112,7 +118,7 @@ def test_the_table_tells_how_much_of_a_gpu_it_took() -> None:
             **shared,
         ),
     ]
-    said = table(found, stream=1e10)
+    said = table(found, RARE, stream=1e10)
     assert CALLED["tensors"] in said
     assert "Society takes 1.0 times as many; 1,234 MB of the device" in said
 
@@ -122,6 +128,27 @@ def test_the_life_measured_has_every_phase_that_a_tick_has_and_full_views() -> N
     usual = (config.perceive_interval, config.talk_interval, config.compare_interval, config.attribute_interval)
     assert usual == (1, 1, 1, 1)
     assert (config.dimensions, config.exemplars, config.sensors, config.memory) == (8, 8, 32, 64)
+
+
+@pytest.mark.parametrize(("name", "shape"), [("planted", (4_000, 256)), ("digits", (1_797, 64))])
+def test_the_worlds_are_those_stated(name: bench_society.WorldName, shape: tuple[int, int]) -> None:
+    assert world_of(Point(kind="society", agents=5, world=name)).features.shape == shape
+    assert {p.world for p in points(quick=True, seed=0, world=name)} == {name}
+
+
+def test_what_happens_now_and_then_is_measured_and_counts() -> None:
+    rare = seldom(Point(kind="society", agents=40, world="digits"))
+    assert rare.agents == 40
+    assert min(rare.discovery, rare.selection, rare.merging) > 0
+    assert rare.us_an_agent("discovery") == pytest.approx(rare.discovery / 40 * 1e6)
+    shared = {**dict.fromkeys(MEASURED, 0.1), "times": 2, "seconds": 0.002}
+    cost = Measured(point=Point(kind="society", agents=2_000), bytes_per_agent=1.0, touched_bytes=1.0, **shared)
+    # A microsecond for a step, and 500 for a discovery every 10 or 500 steps.
+    assert with_discovery(cost, RARE, 10) == pytest.approx(1e6 / 51)
+    assert with_discovery(cost, RARE, 500) == pytest.approx(1e6 / 2)
+    told = as_json([cost], RARE, threads=1, stream=1e10, compiling=1.0)
+    assert told["seldom"]["discovery"] == 0.5
+    assert "discovery 500, selection 1.0, merging 20" in table([cost], RARE, stream=1e10)
 
 
 needs_frames = pytest.mark.skipif(without_frames() is not None, reason=f"needs mesa-frames: {without_frames()}")
@@ -223,7 +250,7 @@ def handmade(*kinds: bench_society.Kind) -> dict[str, Any]:
         for kind in kinds
         for agents in (1_000, 10_000)
     ]
-    return as_json(found, threads=2, stream=1e10, compiling=1.0)
+    return as_json(found, RARE, threads=2, stream=1e10, compiling=1.0)
 
 
 def test_the_picture_names_what_was_measured_and_is_the_same_every_time(tmp_path: Path) -> None:
