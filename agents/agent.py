@@ -76,12 +76,12 @@ class Agent(mesa.Agent):  # type: ignore[misc]
     @property
     def parent(self) -> int:
         """Id of the agent it is an offspring of, -1 in the first generation."""
-        return int(self._read("parent"))
+        return int(self._number("parent"))
 
     @property
     def birth(self) -> int:
         """The step at which it was born."""
-        return int(self._read("birth"))
+        return int(self._number("birth"))
 
     @property
     def age(self) -> int:
@@ -91,7 +91,7 @@ class Agent(mesa.Agent):  # type: ignore[misc]
     @property
     def body(self) -> int:
         """The object it is; can be set to any object that agents may meet."""
-        return int(self._read("body"))
+        return int(self._number("body"))
 
     @body.setter
     def body(self, value: int) -> None:
@@ -111,7 +111,7 @@ class Agent(mesa.Agent):  # type: ignore[misc]
     @property
     def n_seen(self) -> int:
         """How many objects it has seen in its life."""
-        return int(self._read("n_seen"))
+        return int(self._number("n_seen"))
 
     @property
     def view(self) -> View:
@@ -190,7 +190,7 @@ class Agent(mesa.Agent):  # type: ignore[misc]
     @property
     def success(self) -> float:
         """Running mean of communicative success, in [0, 1]; can be set."""
-        return float(self._read("success"))
+        return float(self._number("success"))
 
     @success.setter
     def success(self, value: float) -> None:
@@ -294,6 +294,12 @@ class Agent(mesa.Agent):  # type: ignore[misc]
         self._check_alive()
         return getattr(self.model.population, name)[self.row]
 
+    def _number(self, name: str) -> Any:
+        population, row = self.model.population, self.row
+        if population.id.item(row) != self.unique_id:
+            self._check_alive()
+        return getattr(population, name).item(row)
+
     def _array(self, name: str) -> NDArray[Any]:
         return frozen(self._read(name))
 
@@ -369,8 +375,11 @@ def assign(society: Society, rows: NDArray[np.intp], name: str, value: ArrayLike
 def facade(model: Society, unique_id: int, row: int, kind: type[Agent] = Agent) -> Agent:
     """The agent of this id and row, without looking whether it is there (in unpickling, nothing is there yet)."""
     agent: Agent = object.__new__(kind)
-    put = object.__setattr__  # the agent's own refuses
-    put(agent, "model", model)
-    put(agent, "unique_id", unique_id)
-    put(agent, "row", row)
+    _put_model(agent, model)
+    _put_id(agent, unique_id)
+    _put_row(agent, row)
     return agent
+
+
+# The agent's own __setattr__ refuses; and these are what is quickest where a million agents are made.
+_put_model, _put_id, _put_row = (vars(Agent)[name].__set__ for name in ("model", "unique_id", "row"))

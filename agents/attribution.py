@@ -23,6 +23,9 @@ from agents.population import Population
 from agents.superiority import ACQUAINTANCES, body_heights, higher
 from agents.world import World
 
+PART = 8192
+"""Experiences that are split at a time: so few that what is worked out on the way stays near the processor."""
+
 MAX_PLAYERS = 9
 """Eight own dimensions and "the others": 512 coalitions."""
 
@@ -137,35 +140,48 @@ def attribute(
 
     What a dimension explains of a topic is its own doing, so prediction needs no split.
     """
-    rows, slots = experience.rows, experience.slots
-    weights = config.reward_weights
+    compared = "comparison" in experience.outcomes
+    if compared and config.reward_comparison > 0:
+        experience = dataclasses.replace(experience, standings=expected_standings(population, world, experience))
+    everybody = float(population.success.mean(dtype=np.float64)) if config.reward_talk > 0 else 0.0
+    # Between contests, events without one would pass for variance that nobody explains.
+    entered = compared or not (config.reward_comparison > 0 and config.compare_interval > 0)
+    felt = {source: np.empty(len(experience.rows)) for source in experience.outcomes}
+    for start in range(0, len(experience.rows), PART):
+        part = slice(start, start + PART)
+        feelings, entries = _split(population, experience.part(part), everybody, config)
+        for source, reward in feelings.items():
+            felt[source][part] = reward
+        if entered:
+            ledger.add(*entries)
+    return dataclasses.replace(experience, felt=felt)
+
+
+def _split(
+    population: Population, experience: Experience, everybody: float, config: SocietyConfig
+) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float64]]:
+    """What is felt, by source, and what is entered in the ledger: outcome, own and others' effect, [3, n]."""
+    rows, slots, weights = experience.rows, experience.slots, config.reward_weights
     felt = dict(experience.outcomes)
-    outcome, own, others = np.zeros((3, len(rows)))
+    entries = np.zeros((3, len(rows)))
     if weights["talk"] > 0:
         y = experience.outcomes["talk"]
         credit = talk_credits(
             usual=population.success[rows],
             with_dimension=population.understood[rows, slots],
             with_partner=partner_success(population, experience),
-            everybody=float(population.success.mean(dtype=np.float64)),
+            everybody=everybody,
             outcome=y,
         )
         felt["talk"] = felt_reward(credit, config)
-        outcome += weights["talk"] * y
-        own += weights["talk"] * credit.own
-        others += weights["talk"] * credit.others
-    compared = "comparison" in experience.outcomes
-    if weights["comparison"] > 0 and compared:
-        y = experience.outcomes["comparison"]
-        p, q = expected_standings(population, world, experience).T
+        for entry, effect in zip(entries, (y, credit.own, credit.others), strict=True):
+            entry += weights["talk"] * effect
+    if experience.standings is not None and weights["comparison"] > 0:
+        y, (p, q) = experience.outcomes["comparison"], experience.standings.T
         felt["comparison"] = felt_reward(contest_credits(p, q, y), config)
-        outcome += weights["comparison"] * y
-        own += weights["comparison"] * (p - 0.5)
-        others += weights["comparison"] * (0.5 - q)
-    # Between contests, events without one would pass for variance that nobody explains.
-    if compared or not (weights["comparison"] > 0 and config.compare_interval > 0):
-        ledger.add(outcome, own, others)
-    return dataclasses.replace(experience, felt=felt)
+        for entry, effect in zip(entries, (y, p - 0.5, 0.5 - q), strict=True):
+            entry += weights["comparison"] * effect
+    return felt, entries
 
 
 def expected_standings(population: Population, world: World, experience: Experience) -> NDArray[np.float64]:

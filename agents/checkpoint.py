@@ -31,8 +31,11 @@ def state(society: Society) -> dict[str, NDArray[np.generic]]:
     Raises
     ------
     ValueError
-        If agents have places in a Mesa space, which arrays cannot hold.
+        If agents have places in a Mesa space, which arrays cannot hold, or the society draws on a device (see
+        `agents.tensors`).
     """
+    if getattr(society, "draws", "host") == "device":
+        raise ValueError("a society that draws on a device cannot be saved as arrays; pickle it")
     if society.positions:
         raise ValueError("a society whose agents have places in a Mesa space cannot be saved as arrays; pickle it")
     library = {f"library/{name}": array for name, array in society.library.state().items()}
@@ -63,21 +66,31 @@ def state(society: Society) -> dict[str, NDArray[np.generic]]:
 
 
 def restored(
-    arrays: Mapping[str, NDArray[Any]], world: World, config: SocietyConfig, *, kind: type[Society] = Society
+    arrays: Mapping[str, NDArray[Any]],
+    world: World,
+    config: SocietyConfig,
+    *,
+    device: str | None = None,
+    kind: type[Society] = Society,
 ) -> Society:
-    """The society that `state` was taken from, of the same ``kind``.
+    """The society that `state` was taken from; of another ``kind``, where that lives the same life.
 
-    ``world`` and ``config`` must be those it lived in.
+    ``world`` and ``config`` must be those it lived in. With a ``device`` of PyTorch it goes on there (see
+    `agents.tensors`), wherever it lived before.
 
     Raises
     ------
     InputError
-        If the arrays are no checkpoint, or one of another version, another world or another configuration.
+        If the arrays are no checkpoint, or one of another version, another world or another configuration; or the
+        device is not there, or nothing for such a configuration.
     """
     try:
         scalars = json.loads(str(arrays["scalars"]))
         _check_same(scalars, world, config)
-        society = kind(world, config, seed=scalars["seed"])
+        if device is None:
+            society = kind(world, config, seed=scalars["seed"])
+        else:
+            society = founded(world, config, scalars["seed"], device)
         _restore_population(society.population, _part(arrays, "population"))
         society.rng.bit_generator.state = scalars["rng"]
         society.steps = scalars["steps"]
@@ -98,6 +111,15 @@ def restored(
             f"the checkpoint is damaged ({type(error).__name__}: {first_sentence(error)}); start the run anew"
         ) from error
     return society
+
+
+def founded(world: World, config: SocietyConfig, seed: int, device: str | None) -> Society:
+    """A new society, of arrays, or on a device of PyTorch by the draws of the host."""
+    if device is None:
+        return Society(world, config, seed=seed)
+    from agents.tensors import TensorSociety
+
+    return TensorSociety(world, config, seed=seed, device=device)
 
 
 def _check_same(scalars: Mapping[str, Any], world: World, config: SocietyConfig) -> None:

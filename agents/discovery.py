@@ -12,6 +12,7 @@ finds the same minimum as the batched `minres`.
 from __future__ import annotations
 
 import functools
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ from agents.population import (
     EMPTY,
     EXEMPLAR,
     FACTOR,
+    MANY,
     NOTHING,
     RANDOM,
     Population,
@@ -49,17 +51,56 @@ def discover(
     rng: np.random.Generator,
 ) -> int:
     """Let ``rows`` shift their attention and discover; returns how many new dimensions arose."""
-    found = 0
     shift_attention(population, rows, world, config, rng)
-    for start in range(0, len(rows), CHUNK):
-        batch = rows[start : start + CHUNK]
+    batches = (rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK))
+    # All draws are made in turn, whoever then works on them.
+    drawn = ((batch, draw(population, batch, world, config, rng)) for batch in batches)
+
+    def work(one: tuple[NDArray[np.intp], Drawn]) -> int:
+        batch, lots = one
         corr, count = correlations(world, population, batch)
-        proposals = proposals_of(population, batch, world, corr, count, config, rng)
+        proposals = proposals_of(population, batch, world, corr, count, config, lots)
         population.communality[batch] = proposals.communality
-        found += accommodate(population, batch, corr, proposals, step)
+        return accommodate(population, batch, corr, proposals, step)
+
+    if len(rows) >= MANY:
+        from agents.kernels import threads
+
+        found = sum(threads.at_once(work, drawn))
+    else:
+        found = sum(map(work, drawn))
     if config.discovery in ("factor", "pca"):  # the others have more to offer as long as there is room
         found += _take_exemplars(population, rows, world, step, rng)
     return found
+
+
+class Drawn(NamedTuple):
+    """The luck of n agents who discover.
+
+    ``origin`` int8 [n] is their source; ``keys [n, R]``, ``normal [n, S, m]`` and ``told [n, E]`` are for whoever has
+    exemplars, random directions, or an embedding for one, and None where nobody can.
+    """
+
+    origin: NDArray[np.int8]
+    keys: NDArray[np.float64] | None
+    normal: NDArray[np.float64] | None
+    told: NDArray[np.float64] | None
+
+
+def draw(
+    population: Population, rows: NDArray[np.intp], world: World, config: SocietyConfig, rng: np.random.Generator
+) -> Drawn:
+    """All draws, whole, so that the source of one of ``rows [n]`` changes no one else's luck."""
+    n, possible = len(rows), sources(config, world)
+    drawn = rng.integers(len(possible), size=n) if len(possible) > 1 else np.zeros(n, dtype=np.intp)
+    return Drawn(
+        origin=np.array(possible, dtype=np.int8)[drawn],
+        keys=rng.random((n, population.seen.shape[1])) if EXEMPLAR in possible else None,
+        normal=rng.standard_normal((n, population.n_slots, population.n_sensors)) if RANDOM in possible else None,
+        told=None
+        if EMBEDDING not in possible or world.embedding is None
+        else rng.random((n, world.embedding.shape[1])),
+    )
 
 
 def proposals_of(
@@ -69,26 +110,19 @@ def proposals_of(
     corr: Correlations,
     count: NDArray[np.intp],
     config: SocietyConfig,
-    rng: np.random.Generator,
+    drawn: Drawn,
 ) -> Proposals:
     """What ``rows`` propose, each from one source: as many dimensions as its memory has more of than noise has.
 
-    ``corr`` and ``count`` are their `correlations`.
+    ``corr`` and ``count`` are their `correlations`, ``drawn`` their luck.
     """
     n, slots, m = len(rows), population.n_slots, population.n_sensors
-    possible = sources(config, world)
-    # All draws come first and whole, so that the source of one changes no one else's luck.
-    drawn = rng.integers(len(possible), size=n) if len(possible) > 1 else np.zeros(n, dtype=np.intp)
-    origin = np.array(possible, dtype=np.int8)[drawn]
-    keys = rng.random((n, population.seen.shape[1])) if EXEMPLAR in possible else None
-    normal = rng.standard_normal((n, slots, m)) if RANDOM in possible else None
-    told = None if EMBEDDING not in possible or world.embedding is None else rng.random((n, world.embedding.shape[1]))
-
+    origin, keys, normal, told = drawn
     values, vectors = spectrum(corr)
     number = parallel_analysis(values, count, slots)
     loading, communality = np.zeros((n, slots, m)), np.zeros((n, m))
     exemplar = np.full((n, slots), NOTHING, dtype=np.int32)
-    for source in possible:
+    for source in sources(config, world):
         these = np.flatnonzero(origin == source)
         if source in (FACTOR, COMPONENT):
             loading[these], communality[these] = in_common(

@@ -9,7 +9,7 @@ somebody listens changes nothing in the society, and a log that is saved goes on
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,17 +117,23 @@ class InteractionLog:
         ``concepts`` are the ids that the numbers in ``population.concept`` stand for. To be called before anything
         else happens to the agents, as what was shown and picked is read off them.
         """
+        self.overhear(
+            len(meeting), lambda at: conversations(population, world, meeting, outcome, at, concepts), step=step
+        )
+
+    def overhear(self, n: int, told: Callable[[NDArray[np.intp]], NDArray[np.void]], *, step: int) -> None:
+        """Hear of ``n`` conversations those that ``told`` tells, as rows, of the places that it is asked for."""
         if self.size == 0:
             return
-        key = self.rng.random(len(meeting))
+        key = self.rng.random(n)
         at = np.flatnonzero(key < self._threshold)
         if len(at) > self.size:
             at = np.sort(at[np.argpartition(key[at], self.size - 1)[: self.size]])
         if len(at):
-            rows = _heard(population, world, meeting, outcome, at, concepts, self._rows.dtype)
+            rows = told(at)
             rows["key"], rows["number"], rows["step"] = key[at], self.heard + at, step
             self._keep(rows)
-        self.heard += len(meeting)
+        self.heard += n
 
     def _keep(self, new: NDArray[np.void]) -> None:
         """Fill the free places, then let those with the smallest keys have the places of those with the largest."""
@@ -175,17 +181,16 @@ class InteractionLog:
         return log
 
 
-def _heard(
+def conversations(
     population: Population,
     world: World,
     meeting: Meeting,
     outcome: Talk,
     at: NDArray[np.intp],
     concepts: Sequence[str],
-    dtype: np.dtype[np.void],
 ) -> NDArray[np.void]:
     """Rows for the conversations ``at`` these places of a meeting."""
-    rows, each = np.zeros(len(at), dtype=dtype), np.arange(len(at))
+    rows, each = np.zeros(len(at), dtype=row_type(meeting.scene.shape[1])), np.arange(len(at))
     speaker, hearer, scene, topic = meeting.speaker[at], meeting.hearer[at], meeting.scene[at], meeting.topic[at]
     numbers = np.array([*(number_of(name) for name in concepts), NOTHING], dtype=np.int32)
     for side, row, slot in (

@@ -29,7 +29,7 @@ class Meeting:
         return np.concatenate([self.speaker, self.hearer])
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True)
 class Strangers:
     """Partners who are not rows of the population: the object ``body`` int32 [n] that each is, and how well it is
     usually understood, ``success`` float32 [n].
@@ -86,6 +86,21 @@ class Experience:
             partners=np.concatenate([meeting.hearer, meeting.speaker])[used],
             topic=np.concatenate([topic, topic])[used],
             outcomes={"talk": np.concatenate([success, success])[used].astype(np.float64)},
+        )
+
+    def part(self, places: slice) -> Experience:
+        """The experience of some of the participants."""
+        bodies, standings, strangers = self.bodies, self.standings, self.strangers
+        return Experience(
+            rows=self.rows[places],
+            slots=self.slots[places],
+            partners=self.partners[places],
+            topic=self.topic[places],
+            outcomes={source: outcome[places] for source, outcome in self.outcomes.items()},
+            bodies=None if bodies is None else bodies[places],
+            standings=None if standings is None else standings[places],
+            felt=None if self.felt is None else {source: felt[places] for source, felt in self.felt.items()},
+            strangers=None if strangers is None else Strangers(strangers.body[places], strangers.success[places]),
         )
 
 
@@ -183,12 +198,25 @@ def matching(
 def scenes(objects: NDArray[np.int32], n_scenes: int, candidates: int, rng: np.random.Generator) -> NDArray[np.int32]:
     """int32 [n_scenes, candidates]: distinct random objects in each scene (Floyd's algorithm, a column at a time)."""
     n = len(objects)
+    picks = [rng.integers(top + 1, size=n_scenes) for top in range(n - candidates, n)]
+    if n_scenes >= MANY:
+        from agents import kernels
+
+        return kernels.scenes(objects, np.stack(picks))
+    return objects[distinct_picks(np.stack(picks), n)]
+
+
+def distinct_picks(picks: NDArray[np.intp], n: int) -> NDArray[np.intp]:
+    """int [n_scenes, C]: the first choice among ``n``, or its substitute, for each of ``picks [C, n_scenes]``.
+
+    The k-th is drawn from the first n - C + k + 1; if it is there already, the last of those stands in, which is not.
+    """
+    candidates, n_scenes = picks.shape
     chosen = np.empty((n_scenes, candidates), dtype=np.intp)
-    for place, top in enumerate(range(n - candidates, n)):
-        pick = rng.integers(top + 1, size=n_scenes)
+    for place, pick in enumerate(picks):
         repeated = (chosen[:, :place] == pick[:, None]).any(axis=1)
-        chosen[:, place] = np.where(repeated, top, pick)
-    return objects[chosen]
+        chosen[:, place] = np.where(repeated, n - candidates + place, pick)
+    return chosen
 
 
 def edges_of(graph: nx.Graph, n_agents: int) -> NDArray[np.intp]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import ExitStack
 from typing import Any, NoReturn
 
 import mesa
@@ -20,7 +21,7 @@ from agents.errors import InputError
 from agents.interactions import InteractionLog
 from agents.meeting import Experience, Meeting, edges_of, meet, meet_one
 from agents.perception import perceive
-from agents.population import Population, found, n_sensors
+from agents.population import MANY, Population, found, n_sensors
 from agents.rows import RowSet
 from agents.selection import Deaths, drop_dimensions, select_agents
 from agents.sources import sources
@@ -107,20 +108,29 @@ class Society(mesa.Model):  # type: ignore[misc]
     def step(self) -> None:
         """One tick: each phase in its turn, on the state that the phase before left."""
         self.talks = []
-        with BLAS.limit(limits=1, user_api="blas"):
+        with ExitStack() as tick:
+            tick.enter_context(BLAS.limit(limits=1, user_api="blas"))
+            if self.config.agents >= MANY:
+                from agents.kernels import threads
+
+                tick.enter_context(threads.kept())
             self._tick()
 
     def _tick(self) -> None:
-        if self.config.activation == "sequential":
-            self.agents.shuffle_do("step")
-        else:
-            self.live(self.meet())
+        self.encounter()
         if self.due(self.config.discovery_interval):
             self.discover()
         if self.due(self.config.selection_interval):
             self.select()
         if self.due(self.config.merge_interval):
             self.merge()
+
+    def encounter(self) -> None:
+        """Phases 1 to 6: everybody meets somebody, and what happens then."""
+        if self.config.activation == "sequential":
+            self.agents.shuffle_do("step")
+        else:
+            self.live(self.meet())
 
     def live(self, meeting: Meeting) -> None:
         """What happens in a meeting: perceive, talk, compare, attribute, feel."""

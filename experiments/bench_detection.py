@@ -120,12 +120,15 @@ def the_model(config: DetectionBench) -> FCOS:
 
 def liven(model: FCOS) -> FCOS:
     """Random weights as those of a trained head are: some classes probable somewhere, boxes of many sizes."""
-    with torch.no_grad():
-        model.head.logits.weight.normal_(std=0.05)
-        nn.init.constant_(model.head.logits.bias, -4.0)  # type: ignore[arg-type]
-        model.head.distances.weight.normal_(std=0.02)
-        nn.init.constant_(model.head.distances.bias, 2.0)  # type: ignore[arg-type]
+    enliven(model.head.logits, model.head.distances)
     return model
+
+
+def enliven(logits: nn.Conv2d, distances: nn.Conv2d) -> None:
+    """Let a head say something, or there would be nothing to suppress."""
+    for layer, std, bias in ((logits, 0.05, -4.0), (distances, 0.02, 2.0)):
+        nn.init.normal_(layer.weight, std=std)
+        nn.init.constant_(layer.bias, bias)  # type: ignore[arg-type]
 
 
 def plain(model: FCOS) -> FCOS:
@@ -206,7 +209,7 @@ def agreement(found: Sequence[Detections], reference: Sequence[Detections]) -> d
 
 
 def torchvision_fcos(config: DetectionBench) -> Callable[[list[Tensor]], Any] | None:
-    """torchvision's own FCOS with random weights, where it is installed and fits this torch; None elsewhere."""
+    """torchvision's own FCOS with weights as random, where it is installed and fits this torch; None elsewhere."""
     try:
         detection = importlib.import_module("torchvision.models.detection")
     except Exception as error:  # beside some builds of torch its extension fails with an error of its own
@@ -216,6 +219,7 @@ def torchvision_fcos(config: DetectionBench) -> Callable[[list[Tensor]], Any] | 
     peer = detection.fcos_resnet50_fpn(
         weights=None, weights_backbone=None, min_size=config.height, max_size=max(config.height, config.width)
     )
+    enliven(peer.head.classification_head.cls_logits, peer.head.regression_head.bbox_reg)
     peer.eval().to(config.device)
 
     @torch.inference_mode()
@@ -329,7 +333,7 @@ def the_images(config: DetectionBench, n: int) -> list[Tensor]:
     images = []
     for index in range(n):
         pixels = scene((config.seed, index), size=max(config.height, config.width)).pixels
-        image = torch.from_numpy(pixels).permute(2, 0, 1)[None]
+        image = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None]  # drawn pixels are read-only
         images.append(functional.interpolate(image, (config.height, config.width), mode="bilinear", antialias=True)[0])
     return images
 
@@ -369,7 +373,9 @@ def table(what: str, rows: Sequence[Row]) -> str:
 
 def as_json(config: DetectionBench, found: dict[str, list[Row]]) -> dict[str, Any]:
     """What was measured, and on what."""
-    machine = {"device": device_name(config.device), **versions()}
+    # On a GPU convolutions called fp32 have factors of 10 bits, unless PyTorch is told otherwise.
+    tf32 = config.device.startswith("cuda") and torch.backends.cudnn.allow_tf32
+    machine = {"device": device_name(config.device), "tf32_convolutions": tf32, **versions()}
     return {
         "config": to_json(config),
         "machine": machine,

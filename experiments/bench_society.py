@@ -1,13 +1,15 @@
 """What living costs: agent-steps a second and memory of a society's tick, from a thousand agents to a million.
 
 The tick is the whole of what happens at every step: meet, perceive, talk, compare, attribute, feel, remember. What
-happens now and then, discovery, selection and merging, is off. Every view is full: eight dimensions.
+happens now and then, discovery, selection and merging, is off, and measured once by itself. Every view is full: eight
+dimensions. The world is one that agents meet elsewhere too: planted factors, or real digits, whose features are fewer.
 
 Beside it stand the same rules as a plain Mesa model (`experiments.plain_society`), which tests hold against the society
 life for life; for orientation Mesa's own example, the Boltzmann wealth model, whose agents do next to nothing, and,
 where mesa-frames is installed, that model as a data frame (`experiments.frames_wealth`); and the floor: how long it
 would take only to read what of the population a tick has to do with, at the speed at which this machine copies memory.
-Every point is measured in a fresh process.
+With ``--device`` the society is measured on a device of PyTorch too (`agents.tensors`), by the draws of the host and by
+the device's own. Every point is measured in a fresh process.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import gc
 import importlib
 import importlib.metadata
 import importlib.util
+import math
 import platform
 import sys
 import time
@@ -27,6 +30,7 @@ from typing import Annotated, Any, Literal
 
 import mesa
 import numpy as np
+from threadpoolctl import threadpool_limits
 from tyro.conf import arg
 
 from agents.config import SocietyConfig
@@ -34,7 +38,7 @@ from agents.errors import InputError
 from agents.population import MANY, Population
 from agents.society import Society
 from agents.superiority import ACQUAINTANCES
-from agents.world import World, planted
+from agents.world import World, digits, planted
 from detection import plotting
 from experiments import command_line, out_file
 from experiments.bench_library import exponent, peak_mb
@@ -48,14 +52,24 @@ ENOUGH = 6.0
 
 REPEATS = 6
 
-Kind = Literal["society", "plain", "wealth", "frames"]
+Kind = Literal["society", "tensors", "own draws", "plain", "wealth", "frames"]
+
+WorldName = Literal["planted", "digits"]
+
+SELDOM = 10_000
+"""Agents of whom it is measured what happens now and then."""
 
 CALLED: dict[Kind, str] = {
     "society": "Society",
+    "tensors": "Society on the device",
+    "own draws": "Society on the device, which draws by itself",
     "plain": "the same rules in plain Mesa",
     "wealth": "Mesa's Boltzmann wealth model",
     "frames": "a wealth model without space in mesa-frames",
 }
+
+
+ON_DEVICE: tuple[Kind, ...] = ("tensors", "own draws")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,6 +82,12 @@ class SocietyBench:
     """Of the compiled kernels; by default as many as there are processors."""
     seed: int = 0
     """Of the world and the societies."""
+    world: WorldName = "planted"
+    """Where they live: 4,000 objects of 256 features with planted factors, or scikit-learn's 1,797 digits of 64."""
+    device: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="(default: none)")] = None
+    """Device of PyTorch (cuda, cuda:1, cpu) on which the society is measured too."""
+    peers: bool = True
+    """Whether plain Mesa and the wealth models are measured beside it."""
     out: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
     """A JSON file for what was measured."""
     plot: Annotated[Path | None, arg(metavar="FILE.svg", help_behavior_hint="")] = None
@@ -86,6 +106,8 @@ class Point:
     kind: Kind
     agents: int
     seed: int = 0
+    device: str | None = None
+    world: WorldName = "planted"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -103,6 +125,7 @@ class Measured:
     select_seconds, mean_seconds : of selecting agents by a Python function (of one agent; in mesa-frames, of the whole
         frame), and of the mean of an attribute
     peak_mb : the most memory that the process ever had, world and interpreter included
+    device_peak_mb : the most memory of a GPU that tensors ever had
     bytes_per_agent : of the population; of it ``touched_bytes`` are what a tick has to do with
     """
 
@@ -118,22 +141,36 @@ class Measured:
     peak_mb: float
     bytes_per_agent: float | None
     touched_bytes: float | None
+    device_peak_mb: float | None = None
 
     @property
     def agent_steps_per_s(self) -> float:
         return self.point.agents / self.seconds
 
 
-def points(*, quick: bool, seed: int, frames: bool = False) -> list[Point]:
+def points(
+    *,
+    quick: bool,
+    seed: int,
+    frames: bool = False,
+    device: str | None = None,
+    peers: bool = True,
+    world: WorldName = "planted",
+) -> list[Point]:
     """What is measured, ``frames``: mesa-frames too. In plain Mesa nobody cares to wait for more than ten thousand."""
-    sizes: dict[Kind, tuple[int, ...]] = {
-        "society": (500, 3_000) if quick else (1_000, 10_000, 100_000, 1_000_000),
-        "plain": (500,) if quick else (1_000, 10_000),
-        "wealth": (500,) if quick else (1_000, 10_000),
-    }
-    if frames:
-        sizes["frames"] = sizes["society"]
-    return [Point(kind=kind, agents=n, seed=seed) for kind, numbers in sizes.items() for n in numbers]
+    all_sizes = (500, 3_000) if quick else (1_000, 10_000, 100_000, 1_000_000)
+    sizes: dict[Kind, tuple[int, ...]] = {"society": all_sizes}
+    if device is not None:
+        sizes |= {"tensors": all_sizes, "own draws": all_sizes}
+    if peers:
+        sizes |= dict.fromkeys(("plain", "wealth"), (500,) if quick else (1_000, 10_000))
+    if peers and frames:
+        sizes["frames"] = all_sizes
+    return [
+        Point(kind=kind, agents=n, seed=seed, device=device if kind in ON_DEVICE else None, world=world)
+        for kind, numbers in sizes.items()
+        for n in numbers
+    ]
 
 
 def life(agents: int) -> SocietyConfig:
@@ -158,10 +195,21 @@ def main(args: Sequence[str] | None = None) -> int:
     out_file.check(config.plot, name="plot")
     if config.plot is not None:
         plotting.matplotlib("plot is")
-    missing = without_frames()
+    if config.device is not None:
+        from agents.tensors.society import checked
+
+        checked(config.device)
+    missing = without_frames() if config.peers else None
     if missing is not None:
         print(f"mesa-frames is left out: {missing}", file=sys.stderr, flush=True)
-    planned = points(quick=config.quick, seed=config.seed, frames=missing is None)
+    planned = points(
+        quick=config.quick,
+        seed=config.seed,
+        frames=missing is None,
+        device=config.device,
+        peers=config.peers,
+        world=config.world,
+    )
     found: list[Measured] = []
     with workers(1, threads=config.threads, fresh=True) as pool:
         print("compiling, where that was not done before", file=sys.stderr, flush=True)
@@ -170,14 +218,17 @@ def main(args: Sequence[str] | None = None) -> int:
             what = f"{CALLED[point.kind]}, {point.agents:,} agents"
             print(f"{number} of {len(planned)}: {what}", file=sys.stderr, flush=True)
             found.append(pool.submit(measured, point).result())
+        print("what happens now and then", file=sys.stderr, flush=True)
+        some = planned[0] if config.quick else dataclasses.replace(planned[0], agents=SELDOM)
+        rare = pool.submit(seldom, some).result()
         stream = pool.submit(stream_bytes_per_s, config.threads).result()
-    told = as_json(found, threads=config.threads, stream=stream, compiling=compiling)
+    told = as_json(found, rare, threads=config.threads, stream=stream, compiling=compiling)
     out_file.write(config.out, told)
     if config.plot is not None:
         from experiments.bench_society_plot import draw  # which needs this module
 
         draw(told, config.plot)
-    print(table(found, stream=stream))
+    print(table(found, rare, stream=stream))
     return 0
 
 
@@ -194,18 +245,19 @@ def without_frames() -> str | None:
 
 def measured(point: Point) -> Measured:
     """Found a society, let it live, and tell what that cost; to be called in a process of its own."""
-    world = planted(seed=point.seed, objects=OBJECTS, features=FEATURES, factors=FACTORS)
+    world = world_of(point)
     first_founding = timed(lambda: made(point, world))[0]
     gc.collect()  # a model refers to itself, and would still be there
     founding, model = timed(lambda: made(point, world))
-    first, _ = timed(model.step)
+    step = stepping(model, point)
+    first, _ = timed(step)
     costs = list[tuple[float, float]]()
     while len(costs) < 2 or (len(costs) < REPEATS and sum(seconds for seconds, _ in costs) < ENOUGH):
         before = time.process_time()
-        seconds, _ = timed(model.step)
+        seconds, _ = timed(step)
         costs.append((seconds, time.process_time() - before))
     select, mean = asked(model, point.kind)
-    people = model.population if isinstance(model, Society) else None
+    people = model.population if point.kind == "society" else None
     return Measured(
         point=point,
         seconds=min(costs)[0],
@@ -219,7 +271,71 @@ def measured(point: Point) -> Measured:
         peak_mb=peak_mb(),
         bytes_per_agent=None if people is None else people.bytes_per_agent,
         touched_bytes=None if people is None else touched_bytes(people),
+        device_peak_mb=device_peak_mb(point),
     )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Seldom:
+    """Seconds of what happens now and then to so many agents, after ten steps: each phase once, for everybody.
+
+    The library takes in a sample of views (`agents.society.MERGE_SAMPLE`), and everybody its word.
+    """
+
+    agents: int
+    discovery: float
+    selection: float
+    merging: float
+
+    def us_an_agent(self, name: str) -> float:
+        """Microseconds of a phase for each agent."""
+        return float(getattr(self, name)) / self.agents * 1e6
+
+
+def seldom(point: Point) -> Seldom:
+    """Measure `Seldom`; to be called in a process of its own."""
+    society = Society(world_of(point), life(point.agents), seed=point.seed)
+    for _ in range(10):
+        society.step()
+    with threadpool_limits(limits=1, user_api="blas"):  # as in a step
+        discovery, _ = timed(society.discover)
+        selection, _ = timed(society.select)
+        merging, _ = timed(society.merge)
+    return Seldom(agents=point.agents, discovery=discovery, selection=selection, merging=merging)
+
+
+def world_of(point: Point) -> World:
+    """Where they live."""
+    if point.world == "digits":
+        return digits(seed=point.seed)
+    return planted(seed=point.seed, objects=OBJECTS, features=FEATURES, factors=FACTORS)
+
+
+def stepping(model: Any, point: Point) -> Callable[[], None]:
+    """A step of the model, to the end: a GPU goes on working when whoever gave it work is told that it has it."""
+    if point.device is None:
+        step: Callable[[], None] = model.step
+        return step
+    import torch
+
+    gpu = torch.device(point.device).type == "cuda"
+
+    def whole() -> None:
+        model.step()
+        if gpu:
+            torch.cuda.synchronize(point.device)
+
+    return whole
+
+
+def device_peak_mb(point: Point) -> float | None:
+    """The most memory of the GPU that this process's tensors ever had; None where there is none."""
+    if point.device is None:
+        return None
+    import torch
+
+    gpu = torch.device(point.device).type == "cuda"
+    return torch.cuda.max_memory_allocated(point.device) / 2**20 if gpu else None
 
 
 def asked(model: Any, kind: Kind) -> tuple[float, float]:
@@ -245,6 +361,11 @@ def made(point: Point, world: World) -> Any:
     """A model of this kind, mesa-frames' or Mesa's."""
     if point.kind == "society":
         return Society(world, life(point.agents), seed=point.seed)
+    if point.device is not None:
+        from agents.tensors import TensorSociety
+
+        draws: Literal["host", "device"] = "host" if point.kind == "tensors" else "device"
+        return TensorSociety(world, life(point.agents), seed=point.seed, device=point.device, draws=draws)
     if point.kind == "plain":
         from experiments.plain_society import PlainSociety
 
@@ -281,9 +402,11 @@ def stream_bytes_per_s(threads: int, *, size: int = 2**27, repeats: int = 5) -> 
 
 
 def growth(found: Sequence[Measured]) -> float:
-    """The exponent of the time of a tick over the number of agents, among those for whom the kernels work."""
+    """The exponent of the time of a tick over the number of agents, among those for whom the kernels work; nan of one."""
     many = [cost for cost in found if cost.point.kind == "society" and cost.point.agents >= MANY]
     many = many if len(many) > 1 else [cost for cost in found if cost.point.kind == "society"]
+    if len(many) < 2:
+        return math.nan
     return exponent([cost.point.agents for cost in many], [cost.seconds for cost in many])
 
 
@@ -294,7 +417,7 @@ def beside_society(cost: Measured, found: Sequence[Measured]) -> float | None:
     return None if same is None or cost.point.kind == "society" else cost.seconds / same.seconds
 
 
-def table(found: Sequence[Measured], *, stream: float) -> str:
+def table(found: Sequence[Measured], rare: Seldom, *, stream: float) -> str:
     """For the terminal."""
     lines = ["", "       agents  seconds a step  processor s  agent-steps/s  founding s  select s   mean s  peak MB"]
     kind = None
@@ -308,6 +431,7 @@ def table(found: Sequence[Measured], *, stream: float) -> str:
             f"{cost.agent_steps_per_s:>13,.0f}  {cost.founding_seconds:>10.3f}  {cost.select_seconds:>8.3f}  "
             f"{cost.mean_seconds:>7.3f}  {cost.peak_mb:>7,.0f}"
             + ("" if ratio is None else f"  Society takes {ratio:{',.1f' if ratio >= 1 else '.2g'}} times as many")
+            + ("" if cost.device_peak_mb is None else f"; {cost.device_peak_mb:,.0f} MB of the device")
         )
     largest = max((cost for cost in found if cost.touched_bytes is not None), key=lambda cost: cost.point.agents)
     assert largest.touched_bytes is not None
@@ -319,11 +443,33 @@ def table(found: Sequence[Measured], *, stream: float) -> str:
         f"An agent has {largest.bytes_per_agent:,.0f} bytes; a tick reads {largest.touched_bytes:,.0f} of them.",
         f"To go once through those of {largest.point.agents:,} agents at {stream / 1e9:.1f} GB/s takes {floor:.3f} s; "
         f"a tick takes {largest.seconds / floor:.1f} times as long.",
+        f"Now and then, in microseconds for each of {rare.agents:,} agents: discovery "
+        f"{rare.us_an_agent('discovery'):,.0f}, selection {rare.us_an_agent('selection'):,.1f}, "
+        f"merging {rare.us_an_agent('merging'):,.0f}.",
+        f"With discovery every 10 steps, as by default, that is {with_discovery(largest, rare, 10):,.0f} agent-steps "
+        f"a second, every 1,000 steps {with_discovery(largest, rare, 1_000):,.0f}.",
     ]
     return "\n".join(lines)
 
 
-def as_json(found: Sequence[Measured], *, threads: int, stream: float, compiling: float) -> dict[str, Any]:
+def with_discovery(cost: Measured, rare: Seldom, interval: int) -> float:
+    """Agent-steps a second where everybody discovers once in so many steps."""
+    return 1 / (cost.seconds / cost.point.agents + rare.discovery / rare.agents / interval)
+
+
+def device_of(found: Sequence[Measured]) -> dict[str, str]:
+    """The device's name, and PyTorch's version, if anything was measured there."""
+    device = next((cost.point.device for cost in found if cost.point.device is not None), None)
+    if device is None:
+        return {}
+    from experiments import machine  # which needs torch
+
+    return {"device": machine.device_name(device), "torch": importlib.metadata.version("torch")}
+
+
+def as_json(
+    found: Sequence[Measured], rare: Seldom, *, threads: int, stream: float, compiling: float
+) -> dict[str, Any]:
     """Everything measured, and on what."""
     with_frames = any(cost.point.kind == "frames" for cost in found)
     return {
@@ -336,10 +482,12 @@ def as_json(found: Sequence[Measured], *, threads: int, stream: float, compiling
             "python": platform.python_version(),
             "numpy": np.__version__,
             "mesa": mesa.__version__,
+            **device_of(found),
             "mesa_frames": importlib.metadata.version("mesa-frames") if with_frames else None,
         },
         "first_step_s": compiling,
         "growth": growth(found),
+        "seldom": dataclasses.asdict(rare),
         "points": [
             {
                 **dataclasses.asdict(cost.point),

@@ -12,6 +12,8 @@ from experiments.bench_society import CALLED, Kind
 
 STYLES: dict[Kind, dict[str, Any]] = {
     "society": {"color": "black", "linewidth": 2.2},
+    "tensors": {"color": "C3"},
+    "own draws": {"color": "C3", "linestyle": "--"},
     "plain": {"color": "C0"},
     "wealth": {"color": "C1"},
     "frames": {"color": "C2"},

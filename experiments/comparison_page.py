@@ -27,7 +27,7 @@ STYLE = """
 ROW = 46
 """Height of a condition in a chart, in pixels."""
 
-NOT_SHOWN = {"seed", "out", "resume", "label", "record_interval", "checkpoint_interval", "interactions"}
+NOT_SHOWN = {"seed", "out", "resume", "label", "record_interval", "checkpoint_interval", "interactions", "device"}
 """Fields of a run that a comparison has no use for."""
 
 COLOURS = {1: ORANGE, -1: BLUE, 0: GREY}

@@ -53,6 +53,9 @@ AMONG_OBJECTS: dict[str, Any] = {"agents": 600, "attention": 0.0, "probe": 1000}
 other, and attention, which climbs towards what goes together, would make all minds alike; it takes more of them to
 cover so many dimensions; and objects are few, so that anyone can point at all of them."""
 
+ARRAYS = "numpy"
+"""What to name for no device of PyTorch."""
+
 LARGEST = 2**31 - 1
 """The columns of a population count in 32 bits."""
 
@@ -84,7 +87,10 @@ class RunConfig(SocietyConfig):
     out: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint=f"(default: {DEFAULT_OUT})")] = None
     """Directory for the results."""
     resume: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
-    """Go on with the run in this directory; only --steps can be given beside it."""
+    """Go on with the run in this directory; only --steps and --device can be given beside it."""
+    device: Annotated[str, arg(metavar="NAME")] = ARRAYS
+    """What does the tick: numpy, with compiled kernels for many agents; or PyTorch, by the same draws, on cuda, cuda:1,
+    or cpu to try it out."""
     label: Annotated[
         str | None, arg(metavar="NAME", help_behavior_hint="(default: the one called labels or label)")
     ] = None
@@ -202,9 +208,9 @@ def overheard(society: Society) -> str:
 
 
 def resumed(config: RunConfig, flags: Sequence[str]) -> tuple[RunConfig, Saved]:
-    """The run in ``config.resume``: its own configuration, with the new length if one is given, and what it saved."""
+    """The run in ``config.resume``: its own configuration, with the new length and device if given; what it saved."""
     assert config.resume is not None
-    beside = [flag for flag in flags if flag not in ("--resume", "--steps")]
+    beside = [flag for flag in flags if flag not in ("--resume", "--steps", "--device")]
     if beside:
         raise InputError(f"{beside[0]} is given, but --resume goes on with the run's own configuration; leave it out")
     saved = run_files.saved(config.resume)
@@ -215,6 +221,8 @@ def resumed(config: RunConfig, flags: Sequence[str]) -> tuple[RunConfig, Saved]:
             "with that version, or start a new run"
         )
     longer = dataclasses.replace(RunConfig(**saved.config), steps=config.steps or saved.config["steps"])
+    if "--device" in flags:
+        longer = dataclasses.replace(longer, device=config.device)
     if longer.steps is not None and longer.steps < saved.steps:
         raise InputError(
             f"steps is {longer.steps}, but the run in {config.resume} has lived {saved.steps} steps already; give at "
@@ -226,6 +234,12 @@ def resumed(config: RunConfig, flags: Sequence[str]) -> tuple[RunConfig, Saved]:
 def settle(config: RunConfig, saved: Saved | None) -> tuple[Society, Recorder, float]:
     """The society to live on with, its recorder, and the seconds it has lived: a new one, or the one saved."""
     check_room(config)
+    device = None if config.device == ARRAYS else config.device
+    if device is not None:
+        from agents.tensors.society import check_possible, checked
+
+        checked(device)
+        check_possible(config, along_graph=False)
     if saved is not None and config.world not in WORLDS and not os.path.exists(config.world):
         raise InputError(
             f"the run in {saved.path.parent} is of the world {config.world}, which does not exist any more; put it "
@@ -234,11 +248,11 @@ def settle(config: RunConfig, saved: Saved | None) -> tuple[Society, Recorder, f
     try:
         world = make_world(config)
         if saved is None:
-            society = Society(world, society_config(config), seed=config.seed)
+            society = checkpoint.founded(world, society_config(config), config.seed, device)
             society.log = InteractionLog(size=config.interactions, seed=config.seed, candidates=config.candidates)
             return society, Recorder(unlived=unlived(society)), 0.0
         try:
-            society = checkpoint.restored(saved.arrays, world, society_config(config))
+            society = checkpoint.restored(saved.arrays, world, society_config(config), device=device)
         except InputError as error:
             raise InputError(f"{saved.path}: {error}") from error
         return society, saved.recorder, saved.lived_s

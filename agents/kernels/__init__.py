@@ -10,7 +10,7 @@ order and in any number of threads, with the same result.
 
 from agents.kernels.contests import contests, feed
 from agents.kernels.founding import dealt, first_exemplars
-from agents.kernels.seeing import heights, levels, perceive
+from agents.kernels.seeing import heights, levels, perceive, scenes
 from agents.kernels.talk import hear, remember, say
 from agents.kernels.threads import in_order
 
@@ -26,4 +26,5 @@ __all__ = [
     "perceive",
     "remember",
     "say",
+    "scenes",
 ]

@@ -32,11 +32,10 @@ WEIGHTS, WEIGHT = 260_000, 32_000
 @jit
 def _share_below(own: float, height: NDArray[np.float64], n: int) -> float:
     """The share of the first ``n`` levels that is below, ties counting half; 1/2 of none."""
-    below = 0.0
+    halves = 0
     for k in range(n):
-        difference = own - height[k]
-        below += 0.5 if abs(difference) <= LEVEL else np.float64(difference > 0)
-    return below / n if n > 0 else 0.5
+        halves += (own - height[k] > LEVEL) + (own - height[k] >= -LEVEL)
+    return halves / (2 * n) if n > 0 else 0.5
 
 
 @jit
@@ -203,4 +202,4 @@ def feed(
     by_steps: bool,
 ) -> None:
     """`agents.superiority.updated`, of the scores in ``slots [n]`` of ``rows [n]``; ``by_steps`` is the quantile."""
-    shared_out(_feed, len(rows), population.score, rows, slots, reward, rate_up, rate_down, by_steps)
+    shared_out(_feed, len(rows), population.score, rows, slots, reward, rate_up, rate_down, by_steps, easy=True)

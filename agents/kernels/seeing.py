@@ -1,4 +1,4 @@
-"""Levels of objects, and what is remembered of them, for many agents."""
+"""Scenes, levels of the objects in them, and what is remembered of those, for many agents."""
 
 from __future__ import annotations
 
@@ -13,6 +13,26 @@ from agents.population import NOTHING
 
 if TYPE_CHECKING:
     from agents.population import Population
+
+
+@jit
+def _scenes(start: int, stop: int, objects: NDArray[np.int32], picks: NDArray[np.intp], out: NDArray[np.int32]) -> None:
+    candidates = len(picks)
+    chosen = np.empty(candidates, np.intp)
+    for i in range(start, stop):
+        for place in range(candidates):
+            repeated = False
+            for before in range(place):
+                repeated |= chosen[before] == picks[place, i]
+            chosen[place] = len(objects) - candidates + place if repeated else picks[place, i]
+            out[i, place] = objects[chosen[place]]
+
+
+def scenes(objects: NDArray[np.int32], picks: NDArray[np.intp]) -> NDArray[np.int32]:
+    """`agents.meeting.distinct_picks`, of ``picks [C, n_scenes]`` among ``objects``: int32 [n_scenes, C]."""
+    out = np.empty(picks.shape[::-1], np.int32)
+    shared_out(_scenes, len(out), objects, picks, out, easy=True)
+    return out
 
 
 @jit
@@ -102,4 +122,4 @@ def perceive(
     population: Population, rows: NDArray[np.intp], objects: NDArray[np.int32], luck: NDArray[np.float64]
 ) -> None:
     """`agents.perception.perceive`: ``rows [n]`` remember ``objects [n, C]`` by ``luck [n, C]`` in [0, 1)."""
-    shared_out(_perceive, len(rows), population.seen, population.n_seen, rows, objects, luck)
+    shared_out(_perceive, len(rows), population.seen, population.n_seen, rows, objects, luck, easy=True)

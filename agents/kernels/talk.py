@@ -144,6 +144,8 @@ def _say(
     z, unused, moment = np.empty((n_scene, LANES)), np.zeros(n_scene), np.empty((3, LANES))
     for first in range(start, stop, AHEAD):
         some = min(AHEAD, stop - first)
+        for i in range(first + AHEAD, min(first + 2 * AHEAD, stop)):
+            fetch(words, max(hearer[i], 0), n_slots * n_places)
         for k in range(some):
             partner = hearer[first + k]
             for s in range(n_slots):
@@ -410,4 +412,6 @@ def remember(
     population: Population, rows: NDArray[np.intp], slots: NDArray[np.intp], won: NDArray[np.bool_], *, rate: float
 ) -> None:
     """`agents.communication.remember_success`, of ``rows [n]`` who used the dimension in ``slots [n]`` (or -1)."""
-    shared_out(_remember, len(rows), population.success, population.understood, rows, slots, won, np.float32(rate))
+    shared_out(
+        _remember, len(rows), population.success, population.understood, rows, slots, won, np.float32(rate), easy=True
+    )

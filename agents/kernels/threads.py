@@ -1,15 +1,18 @@
 """Kernels over ranges of agents, in several threads.
 
-The threads are plain ones that live as long as one call: they take ranges as they get done with the last, which on a
-busy machine loses less than equal shares, they need no compiling of their own, and they leave nothing behind that would
-keep a process from forking.
+The threads are plain ones that live as long as one call, or one tick: they take ranges as they get done with the last,
+which on a busy machine loses less than equal shares, they need no compiling of their own, and they leave nothing behind
+that would keep a process from forking.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import numba
 import numpy as np
@@ -17,27 +20,78 @@ from numpy.typing import NDArray
 
 from agents.population import NOTHING
 
-RANGE, LEAST = 8192, 1024
-"""Agents or pairs that a thread does at a time, at most; and of how many it is worth while to give it some."""
+RANGE = 8192
+"""Agents or pairs that a thread does at a time, at most."""
+
+HARD, EASY = 1024, 65_536
+"""Of how many it is worth while to give a thread some: of those that take a microsecond each, or a hundredth of it."""
 
 # No "fastmath": the order of a sum, and whether a product is rounded before it is added, would hang on the machine.
 jit = numba.njit(cache=True, nogil=True, error_model="numpy")
 
 
-def shared_out(kernel: Callable[..., None], n: int, *arguments: Any) -> None:
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class _Kept(threading.local):
+    """The threads that one thread of the program keeps for a while."""
+
+    pool: ThreadPoolExecutor | None = None
+
+
+_kept = _Kept()
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """Let all calls of `shared_out` in here, by this thread, have the same threads."""
+    if _kept.pool is not None:
+        yield
+        return
+    with ThreadPoolExecutor(_n_threads()) as _kept.pool:
+        try:
+            yield
+        finally:
+            _kept.pool = None
+
+
+def _n_threads() -> int:
+    settings: Any = numba.config
+    return int(settings.NUMBA_NUM_THREADS)
+
+
+def shared_out(kernel: Callable[..., None], n: int, *arguments: Any, easy: bool = False) -> None:
     """Call ``kernel(start, stop, *arguments)`` on ranges that make up 0 to n, in as many threads as Numba may have.
 
-    That is NUMBA_NUM_THREADS where it is set, else as many as the process may use processors.
+    That is NUMBA_NUM_THREADS where it is set, else as many as the process may use processors; but no thread for too
+    few. What is ``easy`` takes little more time than a thread.
     """
-    settings: Any = numba.config
-    threads = min(settings.NUMBA_NUM_THREADS, -(-n // LEAST))
+    threads = min(_n_threads(), -(-n // (EASY if easy else HARD)))
     if threads <= 1:
         kernel(0, n, *arguments)
         return
     size = min(-(-n // (4 * threads)), RANGE)
-    with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(kernel, i, min(i + size, n), *arguments) for i in range(0, n, size)]:
+    with kept():
+        assert _kept.pool is not None
+        for done in [_kept.pool.submit(kernel, i, min(i + size, n), *arguments) for i in range(0, n, size)]:
             done.result()
+
+
+def at_once(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """``function`` of each item, in their order, in as many threads; no more items are taken than are worked on.
+
+    For whole arrays of NumPy, which lets other threads go on meanwhile.
+    """
+    with kept():
+        assert _kept.pool is not None
+        waiting = deque[Future[R]]()
+        for item in items:
+            waiting.append(_kept.pool.submit(function, item))
+            if len(waiting) > _n_threads():
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def in_order(rows: NDArray[np.intp]) -> NDArray[np.intp]:

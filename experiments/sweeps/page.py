@@ -23,7 +23,7 @@ WIDE = 20
 ASIDE = 0.014
 """How far lines stand beside each other, as a share of the axis."""
 
-NOT_SHOWN = ("seed", "out", "resume", "label", "interactions", "checkpoint_interval")
+NOT_SHOWN = ("seed", "out", "resume", "label", "interactions", "device", "checkpoint_interval")
 """Fields of a run that a sweep has no use for."""
 
 STYLE = """

@@ -43,6 +43,7 @@ NOT_HERE = {
     "out": "what comes of all runs goes to the directory of the sweep",
     "resume": "a sweep is gone on with by --resume on its command line",
     "interactions": "a sweep keeps no conversations",
+    "device": "a sweep's table is the same wherever it is made",
     "checkpoint_interval": "a run of a sweep is kept when it is finished",
 }
 """Fields of a run that are none of a sweep's, and why."""

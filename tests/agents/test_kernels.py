@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents import attribution, communication, kernels, meeting, perception, population, superiority
+from agents import attribution, communication, discovery, kernels, meeting, perception, population, society, superiority
 from agents.config import SocietyConfig
 from agents.kernels import threads
 from agents.meeting import Experience, Meeting, meet
@@ -23,7 +24,7 @@ from agents.society import Society
 from agents.world import World, planted
 from tests.agents.test_reference import LIVES, config, live_alike
 
-MODULES = (communication, meeting, perception, population, superiority)
+MODULES = (communication, discovery, meeting, perception, population, society, superiority)
 """Where it is asked whether agents are many."""
 
 
@@ -43,7 +44,7 @@ def patch_many(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
 
 
 def test_every_module_that_asks_is_known_here() -> None:
-    names = ("agent", "collector", "consult", "discovery", "language", "selection", "society", "view")
+    names = ("agent", "collector", "consult", "language", "selection", "view")
     others = [importlib.import_module(f"agents.{name}") for name in names]
     assert all(hasattr(module, "MANY") for module in MODULES)
     assert not any(hasattr(module, "MANY") for module in others)
@@ -127,6 +128,18 @@ def test_levels_and_heights(small_world: World, seed: int, n: int, candidates: i
     slots = rng.integers(people.n_slots, size=n)
     height = kernels.heights(people, small_world.features, rows, slots, objects)
     np.testing.assert_allclose(height, compiled[np.arange(n), :, slots], rtol=0, atol=2e-6)
+
+
+@few_cases
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(0, 40), candidates=st.integers(1, 6))
+def test_scenes(small_world: World, seed: int, n: int, candidates: int) -> None:
+    objects = small_world.train[: candidates + seed % 4]
+    picks = np.random.default_rng(seed).integers(
+        np.arange(-candidates, 0)[:, None] + len(objects) + 1, size=(candidates, n)
+    )
+    np.testing.assert_array_equal(
+        kernels.scenes(objects, picks), objects[meeting.distinct_picks(picks, len(objects))].reshape(n, candidates)
+    )
 
 
 @few_cases
@@ -270,7 +283,8 @@ def test_results_do_not_depend_on_threads(small_world: World, monkeypatch: pytes
     for number, size in ((1, 10_000), (1, 16), (4, 5), (3, 1)):
         numba.config.NUMBA_NUM_THREADS = number
         monkeypatch.setattr(threads, "RANGE", size)
-        monkeypatch.setattr(threads, "LEAST", size)
+        monkeypatch.setattr(threads, "HARD", size)
+        monkeypatch.setattr(threads, "EASY", size)
         society = Society(small_world, config(agents=61, game=game, reward_talk=0.5), seed=9)
         for _ in range(12):
             society.step()
@@ -280,13 +294,64 @@ def test_results_do_not_depend_on_threads(small_world: World, monkeypatch: pytes
 
 
 def test_an_error_in_a_thread_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "LEAST", 1)
+    monkeypatch.setattr(threads, "HARD", 1)
 
     def fails(start: int, stop: int) -> None:
         raise RuntimeError(f"{start} to {stop}")
 
     with pytest.raises(RuntimeError, match="0 to"):
         threads.shared_out(fails, 5)
+
+
+def test_calls_side_by_side_have_threads_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "HARD", 1)
+    seen = list[set[threading.Thread]]()
+
+    def notes(start: int, stop: int, names: set[threading.Thread]) -> None:
+        names.add(threading.current_thread())
+
+    def two_calls() -> None:
+        names = set[threading.Thread]()
+        with threads.kept(), threads.kept():  # the inner one changes nothing
+            threads.shared_out(notes, 50, names)
+            threads.shared_out(notes, 50, names)
+        seen.append(names)
+
+    others = [threading.Thread(target=two_calls) for _ in range(2)]
+    for other in others:
+        other.start()
+    for other in others:
+        other.join()
+    assert len(seen) == 2
+    assert not seen[0] & seen[1]
+    assert all(len(names) <= numba.config.NUMBA_NUM_THREADS for names in seen)
+
+
+def test_discovery_in_threads_is_that_of_one(small_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    life = config(agents=90, discovery="mixed", attention=0.2)
+    monkeypatch.setattr(discovery, "CHUNK", 7)
+    people = random_population(small_world, np.random.default_rng(5), 90, memory=60)
+    lives = []
+    for number in (10**9, 0):
+        monkeypatch.setattr(discovery, "MANY", number)
+        lives.append(people.copy())
+        arose = discovery.discover(lives[-1], np.arange(90), small_world, life, 3, np.random.default_rng(8))
+        assert arose > 20
+    assert_same(*lives)
+
+
+def test_no_more_is_begun_at_once_than_there_are_threads() -> None:
+    begun = list[int]()
+
+    def items() -> Iterator[int]:
+        for number in range(50):
+            begun.append(number)
+            yield number
+
+    for count, done in enumerate(threads.at_once(lambda number: number * 2, items())):
+        assert done == 2 * count
+        assert len(begun) <= count + numba.config.NUMBA_NUM_THREADS + 1
+    assert len(begun) == 50
 
 
 def test_rows_in_order() -> None:

@@ -13,7 +13,7 @@ from scipy.stats import chisquare, kstest
 
 from agents import InputError, Society, SocietyConfig
 from agents.accommodation import SAME, Proposals, accommodate, explained
-from agents.discovery import correlations, discover, parallel_analysis, proposals_of, spectrum
+from agents.discovery import correlations, discover, draw, parallel_analysis, proposals_of, spectrum
 from agents.population import (
     ABSTRACT,
     COMPONENT,
@@ -67,7 +67,8 @@ def experienced(world: World, life: SocietyConfig, n_objects: int = 200, seed: i
 def proposed(population: Population, world: World, life: SocietyConfig, seed: int = 7) -> Proposals:
     rows = np.arange(len(population))
     corr, count = correlations(world, population, rows)
-    return proposals_of(population, rows, world, corr, count, life, np.random.default_rng(seed))
+    drawn = draw(population, rows, world, life, np.random.default_rng(seed))
+    return proposals_of(population, rows, world, corr, count, life, drawn)
 
 
 def how_many(population: Population, world: World) -> NDArray[np.intp]:

@@ -55,6 +55,12 @@ FLAGS: dict[str, tuple[dict[str, Any] | list[str], Says]] = {
     "memory of one": ({"memory": 1}, ("memory is 1", "at least 2")),
     "a negative childhood": ({"childhood": -1}, ("childhood is -1", "at least 0")),
     "more exemplars than slots": ({"exemplars": 9}, ("exemplars is 9", "0 to dimensions (8)")),
+    "a device that nobody has": ({"device": "cuda:99"}, ("device is cuda:99, but PyTorch sees ", "; ")),
+    "an unknown device": ({"device": "gpu"}, ("device is 'gpu', which PyTorch does not know", "cuda or cuda:1")),
+    "gestures on a device": (
+        {"device": "cpu", "game": "gesture"},
+        ("game is 'gesture', but with a device there is only 'language'", "leave device out"),
+    ),
     "no vocabulary": ({"vocabulary": 0}, ("vocabulary is 0", "at least 1")),
     "an unknown activation": ({"activation": "x"}, ("--activation is 'x'", "synchronous or sequential")),
     "an unknown game": ({"game": "chess"}, ("--game is 'chess'", "language or gesture")),

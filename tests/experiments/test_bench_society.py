@@ -16,10 +16,27 @@ from agents.config import SocietyConfig
 from agents.society import Society
 from agents.world import World, planted
 from experiments import bench_society, command_line
-from experiments.bench_society import CALLED, Measured, Point, as_json, life, measured, points, without_frames
+from experiments.bench_society import (
+    CALLED,
+    ON_DEVICE,
+    Measured,
+    Point,
+    Seldom,
+    as_json,
+    life,
+    measured,
+    points,
+    seldom,
+    table,
+    with_discovery,
+    without_frames,
+    world_of,
+)
 from experiments.bench_society_plot import draw
 from experiments.benchmark import PROG, main
 from experiments.plain_society import PlainSociety
+
+RARE = Seldom(agents=1_000, discovery=0.5, selection=0.001, merging=0.02)
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +78,49 @@ def test_the_sizes_are_those_stated() -> None:
     assert [p.agents for p in whole if p.kind == "plain"] == [1_000, 10_000]
     assert {p.seed for p in whole} == {3}
     assert max(p.agents for p in points(quick=True, seed=0, frames=True)) <= 5_000
-    assert {p.kind for p in whole} == set(CALLED) - {"frames"}
+    assert {p.kind for p in whole} == set(CALLED) - {"frames", *ON_DEVICE}
+    assert {p.device for p in whole} == {None}
     assert [p.agents for p in points(quick=False, seed=3, frames=True) if p.kind == "frames"][-1] == 1_000_000
+
+
+def test_a_device_is_measured_at_the_sizes_of_the_society_and_peers_can_be_left_out() -> None:
+    whole = points(quick=False, seed=3, frames=True, device="cuda", peers=False)
+    assert {p.kind for p in whole} == {"society", *ON_DEVICE}
+    for kind in ON_DEVICE:
+        assert [p.agents for p in whole if p.kind == kind] == [p.agents for p in whole if p.kind == "society"]
+    assert {p.device for p in whole if p.kind in ON_DEVICE} == {"cuda"}
+    assert {p.device for p in whole if p.kind == "society"} == {None}
+
+
+@pytest.mark.parametrize("kind", ON_DEVICE)
+def test_a_point_is_measured_on_a_device(kind: bench_society.Kind) -> None:
+    cost = measured(Point(kind=kind, agents=50, device="cpu"))
+    assert cost.seconds > 0
+    assert cost.times >= 2
+    assert cost.device_peak_mb is None
+    assert cost.touched_bytes is None
+    told = as_json([measured(Point(kind="society", agents=50)), cost], RARE, threads=1, stream=1e10, compiling=1.0)
+    assert told["machine"]["torch"]
+    assert told["machine"]["device"]
+    assert told["points"][1]["society_ratio"] > 0
+    assert told["points"][1]["floor_seconds"] is None
+
+
+def test_the_table_tells_how_much_of_a_gpu_it_took() -> None:
+    shared = {**dict.fromkeys(MEASURED, 0.1), "times": 2}
+    found = [
+        Measured(point=Point(kind="society", agents=9_000), bytes_per_agent=1_900.0, touched_bytes=700.0, **shared),
+        Measured(
+            point=Point(kind="tensors", agents=9_000, device="cuda"),
+            bytes_per_agent=None,
+            touched_bytes=None,
+            device_peak_mb=1_234.5,
+            **shared,
+        ),
+    ]
+    said = table(found, RARE, stream=1e10)
+    assert CALLED["tensors"] in said
+    assert "Society takes 1.0 times as many; 1,234 MB of the device" in said
 
 
 def test_the_life_measured_has_every_phase_that_a_tick_has_and_full_views() -> None:
@@ -70,6 +128,27 @@ def test_the_life_measured_has_every_phase_that_a_tick_has_and_full_views() -> N
     usual = (config.perceive_interval, config.talk_interval, config.compare_interval, config.attribute_interval)
     assert usual == (1, 1, 1, 1)
     assert (config.dimensions, config.exemplars, config.sensors, config.memory) == (8, 8, 32, 64)
+
+
+@pytest.mark.parametrize(("name", "shape"), [("planted", (4_000, 256)), ("digits", (1_797, 64))])
+def test_the_worlds_are_those_stated(name: bench_society.WorldName, shape: tuple[int, int]) -> None:
+    assert world_of(Point(kind="society", agents=5, world=name)).features.shape == shape
+    assert {p.world for p in points(quick=True, seed=0, world=name)} == {name}
+
+
+def test_what_happens_now_and_then_is_measured_and_counts() -> None:
+    rare = seldom(Point(kind="society", agents=40, world="digits"))
+    assert rare.agents == 40
+    assert min(rare.discovery, rare.selection, rare.merging) > 0
+    assert rare.us_an_agent("discovery") == pytest.approx(rare.discovery / 40 * 1e6)
+    shared = {**dict.fromkeys(MEASURED, 0.1), "times": 2, "seconds": 0.002}
+    cost = Measured(point=Point(kind="society", agents=2_000), bytes_per_agent=1.0, touched_bytes=1.0, **shared)
+    # A microsecond for a step, and 500 for a discovery every 10 or 500 steps.
+    assert with_discovery(cost, RARE, 10) == pytest.approx(1e6 / 51)
+    assert with_discovery(cost, RARE, 500) == pytest.approx(1e6 / 2)
+    told = as_json([cost], RARE, threads=1, stream=1e10, compiling=1.0)
+    assert told["seldom"]["discovery"] == 0.5
+    assert "discovery 500, selection 1.0, merging 20" in table([cost], RARE, stream=1e10)
 
 
 needs_frames = pytest.mark.skipif(without_frames() is not None, reason=f"needs mesa-frames: {without_frames()}")
@@ -132,7 +211,8 @@ def test_the_command_writes_what_it_measured(tmp_path: Path, capsys: pytest.Capt
     assert command_line.run(functools.partial(main, args), prog=PROG) == 0
     found = json.loads(file.read_text())
     missing = without_frames()
-    assert {row["kind"] for row in found["points"]} == set(CALLED) - ({"frames"} if missing else set())
+    assert {row["kind"] for row in found["points"]} == set(CALLED) - {*ON_DEVICE, *(["frames"] if missing else [])}
+    assert "device" not in found["machine"]
     assert found["machine"]["stream_gb_per_s"] > 0
     assert np.isfinite(found["growth"])
     told = capsys.readouterr()
@@ -141,6 +221,18 @@ def test_the_command_writes_what_it_measured(tmp_path: Path, capsys: pytest.Capt
     assert (f"mesa-frames is left out: {missing}\n" in told.err) == (missing is not None)
     draw(found, tmp_path / "again.svg")
     assert (tmp_path / "again.svg").read_bytes() == plot.read_bytes()
+
+
+MEASURED = (
+    "seconds",
+    "cpu_seconds",
+    "first_seconds",
+    "founding_seconds",
+    "first_founding_seconds",
+    "select_seconds",
+    "mean_seconds",
+    "peak_mb",
+)
 
 
 def handmade(*kinds: bench_society.Kind) -> dict[str, Any]:
@@ -158,17 +250,21 @@ def handmade(*kinds: bench_society.Kind) -> dict[str, Any]:
         for kind in kinds
         for agents in (1_000, 10_000)
     ]
-    return as_json(found, threads=2, stream=1e10, compiling=1.0)
+    return as_json(found, RARE, threads=2, stream=1e10, compiling=1.0)
 
 
 def test_the_picture_names_what_was_measured_and_is_the_same_every_time(tmp_path: Path) -> None:
-    told = handmade("society", "plain")
+    told = handmade("society", "tensors", "plain")
     for name in ("one", "two"):
         draw(told, tmp_path / name)
     one, two = ((tmp_path / name).read_bytes() for name in ("one", "two"))
     assert one == two
     texts = [element.text for element in ElementTree.fromstring(one).iter("{http://www.w3.org/2000/svg}text")]
-    for text in ("agent-steps a second", "peak memory of the process, MB", CALLED["society"], CALLED["plain"]):
+    for text in (
+        "agent-steps a second",
+        "peak memory of the process, MB",
+        *(CALLED[kind] for kind in ("society", "tensors", "plain")),
+    ):
         assert texts.count(text) == 1
     assert "1,920 bytes an agent" in texts
     assert texts.count("agents") == 2
@@ -193,5 +289,7 @@ def test_without_matplotlib_a_plot_is_refused_before_anything_is_measured(
 def test_bad_input_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert command_line.run(functools.partial(main, ["society", "--threads", "0"]), prog=PROG) == 2
     assert "threads" in capsys.readouterr().err
+    assert command_line.run(functools.partial(main, ["society", "--device", "cuda:99"]), prog=PROG) == 2
+    assert capsys.readouterr().err.startswith("benchmark: device is cuda:99, but PyTorch sees ")
     assert command_line.run(functools.partial(main, ["society", "--plot", "."]), prog=PROG) == 2
     assert capsys.readouterr().err == "benchmark: plot is ., which is a directory; give the name of a file\n"

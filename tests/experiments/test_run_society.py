@@ -439,6 +439,48 @@ def test_a_run_can_be_lived_outside_the_main_thread(run: Path, world: Path, tmp_
     assert files_of(tmp_path / "run") == files_of(run)
 
 
+# ---- on a device
+
+
+@pytest.fixture(scope="module")
+def on_cpu(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same run of 20 steps, its ticks done by PyTorch."""
+    out = tmp_path_factory.mktemp("device") / "run"
+    assert call(lively(world, out, device="cpu")) == 0
+    return out
+
+
+def test_a_run_on_a_device_is_the_same_up_to_rounding(run: Path, on_cpu: Path) -> None:
+    assert json.loads((on_cpu / "config.json").read_text())["device"] == "cpu"
+    assert json.loads((run / "config.json").read_text())["device"] == "numpy"
+    said, expected = (interactions.read(out / "interactions.csv") for out in (on_cpu, run))
+    assert said.drop(columns="level").equals(expected.drop(columns="level"))
+    one, other = (np.load(out / "checkpoint.npz", allow_pickle=False) for out in (on_cpu, run))
+    with one, other:
+        for name in other.files:
+            if name.startswith("population/"):
+                np.testing.assert_allclose(one[name], other[name], rtol=0, atol=1e-5, err_msg=name)
+
+
+def test_a_run_on_a_device_goes_on_there_to_the_same_result(
+    on_cpu: Path, world: Path, tmp_path: Path, stopping: dict[int, int]
+) -> None:
+    stopping |= {7: signal.SIGINT}
+    assert call(lively(world, tmp_path / "parts", device="cpu")) == 130
+    assert call(flags(resume=tmp_path / "parts")) == 0
+    assert_same_results(tmp_path / "parts", on_cpu)
+
+
+def test_a_run_can_change_its_device_on_the_way(run: Path, world: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert call(lively(world, out, steps=6)) == 0
+    for device, steps in (("cpu", 13), ("numpy", 20)):
+        assert call(flags(resume=out, steps=steps, device=device)) == 0
+        assert json.loads((out / "config.json").read_text())["device"] == device
+    said, expected = (interactions.read(path / "interactions.csv") for path in (out, run))
+    assert said.drop(columns="level").equals(expected.drop(columns="level"))
+
+
 # ---- longer
 
 
