@@ -12,10 +12,14 @@ from agents.population import ABSTRACT, NOTHING, Population
 from agents.world import World
 from knowledge_graph.library import Library
 from knowledge_graph.views import Views, chunks
-from knowledge_graph.word import Merge, Word
+from knowledge_graph.word import Merge, Moments, Word
 
 N_SOURCES = 4
 """Remembered objects that are named as the sources of an abstract dimension."""
+
+FEW_FEATURES = 4096
+"""Features of a world up to which agents who ask the library do so by the moments of the probe, a table of all pairs of
+features; it is the same for all of them, and for each takes a fifteenth of looking at the probe again."""
 
 
 def new_library(world: World, config: SocietyConfig) -> Library:
@@ -116,8 +120,15 @@ def hear_the_library(
     """
     take_the_librarys_word(population, rows, told)
     others = np.setdiff1d(np.arange(len(population)), rows)
+    few = world.n_features <= FEW_FEATURES
+    moments = Moments.of(world.features[world.probe], word.scores) if few and len(others) else None
     for part in np.array_split(others, range(at_once, len(others), at_once)):
-        take_the_librarys_word(population, part, word.consult(views_on_probe(population, world, part)))
+        if moments is None:
+            heard = word.consult(views_on_probe(population, world, part))
+        else:
+            sensor, loading, held = population.sensor[part], population.loading[part], population.held[part]
+            heard = word.consult_by_weights(moments, sensor=sensor, loading=loading, held=held)
+        take_the_librarys_word(population, part, heard)
 
 
 def take_the_librarys_word(population: Population, rows: NDArray[np.intp], merge: Merge) -> None:
