@@ -92,6 +92,17 @@ def main(args: Sequence[str] | None = None) -> int:
     config = parse(args)
     out_file.check(config.out)
     world = world_of(config)
+    try:
+        told, digest, seconds = lived(config, world)
+    except MemoryError as error:
+        raise InputError(f"agents is {config.agents}, too many for the memory that there is; ask for fewer") from error
+    out_file.write(config.out, {"config": shown(config), "days": told, "digest": digest, "wall_s": seconds})
+    print(f"\n{config.agents * config.ticks * config.days:,} agent-steps in {seconds:.1f} s; what came of it: {digest}")
+    return 0
+
+
+def lived(config: ShardsConfig, world: World) -> tuple[list[dict[str, Any]], str, float]:
+    """Live it, telling every day; the figures of the days, a digest of what came of it, and the seconds it took."""
     with place_of(config) as place:
         started = time.perf_counter()
         society = ShardedSociety(world, config.life, config.sharding, seed=config.seed, place=place)
@@ -103,9 +114,7 @@ def main(args: Sequence[str] | None = None) -> int:
             print(line(told[-1]), flush=True)
         seconds = time.perf_counter() - started
         digest = society.digest()
-    out_file.write(config.out, {"config": shown(config), "days": told, "digest": digest, "wall_s": seconds})
-    print(f"\n{config.agents * config.ticks * config.days:,} agent-steps in {seconds:.1f} s; what came of it: {digest}")
-    return 0
+    return told, digest, seconds
 
 
 def world_of(config: ShardsConfig) -> World:
