@@ -36,8 +36,11 @@ SPEAKERS = 2000
 class Place(Protocol):
     """Where work is done."""
 
-    def submit(self, work: Callable[..., Any], /, *args: Any) -> Any:
-        """Something that stands for ``work(*args)``; it may be among the arguments, or in a list of them, of more."""
+    def submit(self, work: Callable[..., Any], /, *args: Any, home: int | None = None) -> Any:
+        """Something that stands for ``work(*args)``; it may be among the arguments, or in a list of them, of more.
+
+        ``home`` is the number of the shard that the work is of, where it is as much work as that is large.
+        """
 
     def gather(self, results: Sequence[Any]) -> list[Any]:
         """What they stand for, once it is there."""
@@ -49,7 +52,7 @@ class Place(Protocol):
 class Here:
     """This process, where everything is done at once, one shard after the other."""
 
-    def submit(self, work: Callable[..., Any], /, *args: Any) -> Any:
+    def submit(self, work: Callable[..., Any], /, *args: Any, home: int | None = None) -> Any:
         return work(*args)
 
     def gather(self, results: Sequence[Any]) -> list[Any]:
@@ -124,7 +127,7 @@ class ShardedSociety:
         self.days = 0
         self.there = self.place.submit(itself, world)
         self.shards: list[Any] = [
-            self.place.submit(shards.found, self.there, config, sharding, number, seed)
+            self.place.submit(shards.found, self.there, config, sharding, number, seed, home=number)
             for number in range(sharding.shards)
         ]
         self.mail: list[list[Any]] = [[] for _ in range(sharding.shards)]
@@ -150,7 +153,7 @@ class ShardedSociety:
         views: list[Any] = []
         tallies: list[Any] = []
         for k in range(number):
-            evening = submit(shards.day, self.shards[k], self.mail[k], self.told[k], merging)
+            evening = submit(shards.day, self.shards[k], self.mail[k], self.told[k], merging, home=k)
             # The shard as it was goes as soon as its day is over, before the next one's begins.
             self.shards[k] = submit(shard_of, evening)
             if self.sharding.correspond:

@@ -1,7 +1,7 @@
 """A place for the shards of a society: the workers of a Dask cluster, in whose memory they stay.
 
 Every step of a day is a piece of work for the cluster, whose arguments are what earlier ones left there; the scheduler
-gives it to the worker that has the largest of them, the shard. When a worker is lost, so are its shards, and the
+gives a day to the worker that has the shard. When a worker is lost, so are its shards, and the
 scheduler has all work done again that they came from: days are functions of what they are given, so that the same comes
 of it. How far back that goes is what `OnDask` is given a directory for.
 """
@@ -42,10 +42,19 @@ class OnDask:
     def __init__(self, client: Any, *, directory: Path | None = None, days: int = 10) -> None:
         self.client, self.directory, self.days = client, directory, days
         self.kept: list[Path] = []
+        self.homes: dict[int, str] = {}
+        """The worker at which each shard is at home."""
 
-    def submit(self, work: Callable[..., Any], /, *args: Any) -> Any:
-        """A future; work that is done again for another reason than loss is another piece of work."""
-        return self.client.submit(work, *args, pure=False)
+    def submit(self, work: Callable[..., Any], /, *args: Any, home: int | None = None) -> Any:
+        """A future; work that is done again for another reason than loss is another piece of work.
+
+        What is of a shard is done at its home, as long as that worker is there and no other has nothing to do.
+        """
+        if home is None:
+            return self.client.submit(work, *args, pure=False)
+        homes = at_home(self.homes, home, list(self.client.nthreads()))
+        there = [self.homes[home]] if homes else None
+        return self.client.submit(work, *args, pure=False, workers=there, allow_other_workers=homes)
 
     def gather(self, results: Sequence[Any]) -> list[Any]:
         """What is in the futures.
@@ -81,7 +90,7 @@ class OnDask:
         )
         society.shards, society.mail = [], []  # all that these came from can be forgotten
         read = [
-            self.submit(read_shard, str(path), society.there, society.config, society.sharding, k)
+            self.submit(read_shard, str(path), society.there, society.config, society.sharding, k, home=k)
             for k, path in enumerate(self.kept)
         ]
         society.shards = [self.submit(shard_in, some) for some in read]
@@ -93,6 +102,27 @@ class OnDask:
         """Remove what was written down; by default all of it that is left."""
         for path in self.kept if files is None else files:
             path.unlink(missing_ok=True)
+
+
+def at_home(homes: dict[int, str], number: int, workers: Sequence[str]) -> bool:
+    """See that a shard is at home (in ``homes``) at one of the workers, all of whom have as many up to one.
+
+    A shard whose worker is gone, or has two more than another, goes to one of those that have the fewest. Left to
+    itself a cluster founds all shards at the one worker that has the world, and brings them elsewhere whenever that one
+    seems to be busy. False if there are no workers.
+    """
+    if not workers:
+        return False
+    held = dict.fromkeys(sorted(workers), 0)
+    for k, worker in list(homes.items()):
+        if worker in held:
+            held[worker] += 1
+        else:
+            del homes[k]
+    fewest = min(held, key=lambda worker: held[worker])
+    if number not in homes or held[homes[number]] > held[fewest] + 1:
+        homes[number] = fewest
+    return True
 
 
 @contextmanager

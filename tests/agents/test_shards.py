@@ -50,8 +50,8 @@ class Recorded(Here):
     def __init__(self) -> None:
         self.evenings: list[Evening] = []
 
-    def submit(self, work: Callable[..., Any], /, *args: Any) -> Any:
-        result = super().submit(work, *args)
+    def submit(self, work: Callable[..., Any], /, *args: Any, home: int | None = None) -> Any:
+        result = super().submit(work, *args, home=home)
         if isinstance(result, Evening):
             self.evenings.append(result)
         return result

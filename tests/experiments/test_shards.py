@@ -132,16 +132,29 @@ def test_a_worker_that_is_killed_changes_nothing(
 
 
 @pytest.mark.slow
-def test_shards_stay_where_they_are(world: World) -> None:
-    """Nothing but mail travels, as far as there is work for all."""
+def test_every_worker_has_its_shards(world: World) -> None:
     with cluster(2) as there, on_dask.on_dask(there.scheduler_address) as place:
         society = ShardedSociety(world, config(4000), dataclasses.replace(SHARDING, ticks=2), seed=2, place=place)
-        society.live(2)
-        before = list(place.client.who_has(society.shards).values())
-        society.live(2)
-        after = list(place.client.who_has(society.shards).values())
-        assert before == after
-        assert len({worker for holders in after for worker in holders}) == 2
+        society.live(4)
+        homes = place.client.who_has(society.shards)
+        assert len({worker for holders in homes.values() for worker in holders}) == 2
+        assert sorted(place.homes.values()) == sorted([*there.scheduler.workers] * 2)
+
+
+def test_shards_are_at_home_with_workers_that_are_there_evenly_and_stay() -> None:
+    homes: dict[int, str] = {}
+    for _ in range(2):
+        for k in range(5):
+            assert on_dask.at_home(homes, k, ["b", "a"])
+        assert homes == {0: "a", 1: "b", 2: "a", 3: "b", 4: "a"}
+    for k in range(5):  # one is lost, another comes
+        on_dask.at_home(homes, k, ["a", "c"])
+    assert sorted(homes.values()) == ["a", "a", "a", "c", "c"]
+    assert homes[2] == homes[4] == "a"
+    for k in range(5):  # one more comes
+        on_dask.at_home(homes, k, ["a", "c", "d"])
+    assert sorted(homes.values()) == ["a", "a", "c", "c", "d"]
+    assert not on_dask.at_home(homes, 0, [])
 
 
 class LostError(Exception):
