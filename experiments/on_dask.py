@@ -1,9 +1,9 @@
 """A place for the shards of a society: the workers of a Dask cluster, in whose memory they stay.
 
 Every step of a day is a piece of work for the cluster, whose arguments are what earlier ones left there; the scheduler
-gives a day to the worker that has the shard. When a worker is lost, so are its shards, and the
-scheduler has all work done again that they came from: days are functions of what they are given, so that the same comes
-of it. How far back that goes is what `OnDask` is given a directory for.
+gives a day to the worker at which the shard is at home. When a worker is lost, so are its shards, and the scheduler has
+all work done again that they came from: days are functions of what they are given, so that the same comes of it. How
+far back that goes is what `OnDask` is given a directory for.
 """
 
 from __future__ import annotations
