@@ -66,9 +66,14 @@ def state(society: Society) -> dict[str, NDArray[np.generic]]:
 
 
 def restored(
-    arrays: Mapping[str, NDArray[Any]], world: World, config: SocietyConfig, *, device: str | None = None
+    arrays: Mapping[str, NDArray[Any]],
+    world: World,
+    config: SocietyConfig,
+    *,
+    device: str | None = None,
+    kind: type[Society] = Society,
 ) -> Society:
-    """The society that `state` was taken from.
+    """The society that `state` was taken from; of another ``kind``, where that lives the same life.
 
     ``world`` and ``config`` must be those it lived in. With a ``device`` of PyTorch it goes on there (see
     `agents.tensors`), wherever it lived before.
@@ -82,7 +87,10 @@ def restored(
     try:
         scalars = json.loads(str(arrays["scalars"]))
         _check_same(scalars, world, config)
-        society = founded(world, config, scalars["seed"], device)
+        if device is None:
+            society = kind(world, config, seed=scalars["seed"])
+        else:
+            society = founded(world, config, scalars["seed"], device)
         _restore_population(society.population, _part(arrays, "population"))
         society.rng.bit_generator.state = scalars["rng"]
         society.steps = scalars["steps"]

@@ -345,19 +345,22 @@ def _first(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
 
 def remember_success(population: Population, meeting: Meeting, outcome: Talk) -> None:
     """Let both sides get used to how well they understand each other: running means, by dimension and in all."""
-    if len(meeting) >= MANY:
+    slots = np.concatenate([outcome.speaker_slot, outcome.hearer_slot])
+    get_used(population, meeting.participants, slots, np.concatenate([outcome.success, outcome.success]))
+
+
+def get_used(population: Population, rows: NDArray[np.intp], slots: NDArray[np.intp], won: NDArray[np.bool_]) -> None:
+    """Let ``rows [n]``, each once, get used to being understood (or not) on the dimension in ``slots [n]`` (or -1)."""
+    if len(rows) >= 2 * MANY:  # from as many pairs on
         from agents import kernels
 
-        slots = np.concatenate([outcome.speaker_slot, outcome.hearer_slot])
-        won = np.concatenate([outcome.success, outcome.success])
-        kernels.remember(population, meeting.participants, slots, won, rate=MEMORY_OF_SUCCESS)
+        kernels.remember(population, rows, slots, won, rate=MEMORY_OF_SUCCESS)
         return
-    won = outcome.success.astype(np.float32)
-    for side, slot in ((meeting.speaker, outcome.speaker_slot), (meeting.hearer, outcome.hearer_slot)):
-        population.success[side] += MEMORY_OF_SUCCESS * (won - population.success[side])
-        used = slot >= 0
-        before = population.understood[side[used], slot[used]]
-        population.understood[side[used], slot[used]] = before + MEMORY_OF_SUCCESS * (won[used] - before)
+    outcome = won.astype(np.float32)
+    population.success[rows] += MEMORY_OF_SUCCESS * (outcome - population.success[rows])
+    used = slots >= 0
+    before = population.understood[rows[used], slots[used]]
+    population.understood[rows[used], slots[used]] = before + MEMORY_OF_SUCCESS * (outcome[used] - before)
 
 
 def spelled(word: int) -> str:

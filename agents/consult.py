@@ -10,11 +10,16 @@ from agents.config import SocietyConfig
 from agents.perception import levels, remembered, sense, standardised_over
 from agents.population import ABSTRACT, NOTHING, Population
 from agents.world import World
-from knowledge_graph.library import Library, Merge
+from knowledge_graph.library import Library
 from knowledge_graph.views import Views, chunks
+from knowledge_graph.word import Merge, Moments, Word
 
 N_SOURCES = 4
 """Remembered objects that are named as the sources of an abstract dimension."""
+
+FEW_FEATURES = 4096
+"""Features of a world up to which agents who ask the library do so by the moments of the probe, a table of all pairs of
+features; it is the same for all of them, and for each takes a fifteenth of looking at the probe again."""
 
 
 def new_library(world: World, config: SocietyConfig) -> Library:
@@ -52,7 +57,7 @@ def views_of(population: Population, world: World, rows: NDArray[np.intp]) -> Vi
 
 
 def views_on_probe(population: Population, world: World, rows: NDArray[np.intp]) -> Views:
-    """The views of ``rows`` as far as `Library.consult` needs them: levels on the probe, and nothing of the memory."""
+    """The views of ``rows`` as far as `Word.consult` needs them: levels on the probe, and nothing of the memory."""
     held, agent = population.held[rows], population.id[rows]
     return Views.of(levels=probe_levels(population, world, rows), held=held, agent=agent)
 
@@ -98,6 +103,32 @@ def experience_of(
         at = sources[part, :, : named.shape[2]]
         at[...] = np.where(abstract, named, at)
     return structure, phi, sources
+
+
+def sampled(n_agents: int, size: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Whose views are merged: everybody's, or those of so many random rows, ascending."""
+    rows = np.arange(n_agents)
+    return rows if n_agents <= size else np.sort(rng.permutation(n_agents)[:size])
+
+
+def hear_the_library(
+    population: Population, world: World, rows: NDArray[np.intp], told: Merge, word: Word, *, at_once: int
+) -> None:
+    """Everybody takes the library's word: ``rows``, whose views were merged, what they were told, and others by asking.
+
+    Those are ``at_once`` at a time, which bounds the memory.
+    """
+    take_the_librarys_word(population, rows, told)
+    others = np.setdiff1d(np.arange(len(population)), rows)
+    few = world.n_features <= FEW_FEATURES
+    moments = Moments.of(world.features[world.probe], word.scores) if few and len(others) else None
+    for part in np.array_split(others, range(at_once, len(others), at_once)):
+        if moments is None:
+            heard = word.consult(views_on_probe(population, world, part))
+        else:
+            sensor, loading, held = population.sensor[part], population.loading[part], population.held[part]
+            heard = word.consult_by_weights(moments, sensor=sensor, loading=loading, held=held)
+        take_the_librarys_word(population, part, heard)
 
 
 def take_the_librarys_word(population: Population, rows: NDArray[np.intp], merge: Merge) -> None:

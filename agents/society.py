@@ -15,7 +15,7 @@ from agents.agent import KEPT_BY_SELECTION, Agent
 from agents.attribution import Ledger, attribute
 from agents.communication import Talk, remember_success, talk
 from agents.config import SocietyConfig
-from agents.consult import new_library, take_the_librarys_word, views_of, views_on_probe
+from agents.consult import hear_the_library, new_library, sampled, views_of
 from agents.discovery import discover
 from agents.errors import InputError
 from agents.interactions import InteractionLog
@@ -66,7 +66,7 @@ class Society(mesa.Model):  # type: ignore[misc]
         super().__init__(seed=seed)
         # Mesa's registers of agents would stay empty; whoever asks for them shall hear so.
         del self._agents, self._agents_by_type, self._all_agents
-        _check_fit(world, config)
+        check_fit(world, config)
         self.world, self.config, self.seed = world, config, seed
         self.edges = None if graph is None else edges_of(graph, config.agents)
         self.population: Population = found(world, config, self.rng)
@@ -211,22 +211,16 @@ class Society(mesa.Model):  # type: ignore[misc]
     def merge(self) -> None:
         """Phase 9: the library takes the views in (of a sample, if there are many); everybody may take its word."""
         population, world = self.population, self.world
-        rows = np.arange(len(population))
-        if len(rows) > MERGE_SAMPLE:
-            rows = np.sort(self.rng.permutation(len(rows))[:MERGE_SAMPLE])
+        rows = sampled(len(population), MERGE_SAMPLE, self.rng)
         n_words = self.counters.n_words
         told = self.library.merge(views_of(population, world, rows), step=self.steps, n_words=n_words)
         self.counters.n_words = told.n_words
-        if not self.config.library_word:
-            return
-        take_the_librarys_word(population, rows, told)
-        others = np.setdiff1d(np.arange(len(population)), rows)
-        for part in np.array_split(others, range(MERGE_SAMPLE, len(others), MERGE_SAMPLE)):
-            views = views_on_probe(population, world, part)
-            take_the_librarys_word(population, part, self.library.consult(views, n_words=told.n_words))
+        if self.config.library_word:
+            word = self.library.word(n_words=told.n_words)
+            hear_the_library(population, world, rows, told, word, at_once=MERGE_SAMPLE)
 
 
-def _check_fit(world: World, config: SocietyConfig) -> None:
+def check_fit(world: World, config: SocietyConfig) -> None:
     """Refuse a configuration that this world cannot house."""
     sources(config, world)
     m = n_sensors(config, world)

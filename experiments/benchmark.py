@@ -18,6 +18,7 @@ PROG = "benchmark"
 SUBJECTS = {
     "detection": "experiments.bench_detection",
     "library": "experiments.bench_library",
+    "shards": "experiments.bench_shards",
     "society": "experiments.bench_society",
 }
 

@@ -233,7 +233,7 @@ def resumed(config: RunConfig, flags: Sequence[str]) -> tuple[RunConfig, Saved]:
 
 def settle(config: RunConfig, saved: Saved | None) -> tuple[Society, Recorder, float]:
     """The society to live on with, its recorder, and the seconds it has lived: a new one, or the one saved."""
-    _check_room(config)
+    check_room(config)
     device = None if config.device == ARRAYS else config.device
     if device is not None:
         from agents.tensors.society import check_possible, checked
@@ -333,7 +333,7 @@ def _patience() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _check_room(config: RunConfig) -> None:
+def check_room(config: RunConfig) -> None:
     """Refuse what the memory of this machine could not hold, rather than let it grind to a halt."""
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else float("inf")
     words = config.dimensions * ((config.sensors or 1) + config.vocabulary)

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowledge_graph import comparing, graph, queries, storage, tables, world_model
-from knowledge_graph.concept import Concept, at_membership, concepts_of, members, word_counts
+from knowledge_graph.concept import Concept, concepts_of, members, word_counts
 from knowledge_graph.history import Event, Round, arranged, number_of, recognise, similarity, since
 from knowledge_graph.measures import metric_of
 from knowledge_graph.unify import Count, Method, unify
@@ -30,27 +30,13 @@ from knowledge_graph.views import (
     Unified,
     Views,
     check_sound,
-    correlations,
     moments,
     objects_seen,
 )
+from knowledge_graph.word import Merge, Word, answer
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Merge:
-    """What a merge tells the agents: for each of their dimensions a concept (or -1), its name, and the direction.
-
-    ``concept`` int32 [N, S], number of the concept in this merge; ``sign`` float32 [N, S], -1 where a dimension runs
-    against its concept; ``word`` int32 [K]; ``n_words`` how many words exist afterwards.
-    """
-
-    concept: NDArray[np.int32]
-    sign: NDArray[np.float32]
-    word: NDArray[np.int32]
-    n_words: int
 
 
 class Library:
@@ -157,7 +143,24 @@ class Library:
                 events=tuple(found.events),
             )
         )
-        return self._answer(unified.correlation, n_words)
+        return answer(unified.correlation, self._named(), n_words)
+
+    def word(self, *, n_words: int) -> Word:
+        """What has to be known of this library to consult it elsewhere.
+
+        Raises
+        ------
+        ValueError
+            If nothing has been merged yet, or it is not known how the probe objects stand on the concepts.
+        """
+        if self.unified is None:
+            raise ValueError("the library has not merged any views yet, so it has nothing to tell")
+        if not len(self.unified.scores):
+            raise ValueError(
+                "the library compares dimensions by how its probe objects stand on the concepts, which it does not "
+                "know: it has merged by names of features alone, and has no features of the probe objects"
+            )
+        return Word(scores=self.unified.scores, word=self._named(), n_words=n_words)
 
     def consult(self, views: Views, *, n_words: int) -> Merge:
         """Tell agents whose views were not merged what their dimensions are; changes nothing.
@@ -165,19 +168,13 @@ class Library:
         Raises
         ------
         ValueError
-            If nothing has been merged yet, or the views have no levels of the probe objects.
+            As `word` does, or if the views have no levels of the probe objects.
         """
-        if self.unified is None:
-            raise ValueError("the library has not merged any views yet, so it has nothing to tell")
+        word = self.word(n_words=n_words)
         if views.levels is None:
             raise ValueError("the library compares dimensions by their levels on its probe, which these views lack")
-        if not len(self.unified.scores):
-            raise ValueError(
-                "the library compares dimensions by how its probe objects stand on the concepts, which it does not "
-                "know: it has merged by names of features alone, and has no features of the probe objects"
-            )
         self._check_probe(views)
-        return self._answer(correlations(views, self.unified.scores), n_words)
+        return word.consult(views)
 
     # -- what there is ------------------------------------------------------------------------------------------
 
@@ -369,6 +366,10 @@ class Library:
             (present if round_ is self.last else gone)[name] = alike[round_.number][:, k]
         return present, gone
 
+    def _named(self) -> NDArray[np.int32]:
+        """int32 [K], the words of the present concepts."""
+        return np.array([self.names[name] for name in self.ids], dtype=np.int32)
+
     def _name(self, ids: Sequence[str], counts: list[dict[int, int]], n_words: int) -> int:
         """One word per concept: the one it has, else the most used among its members, else a new one.
 
@@ -385,15 +386,6 @@ class Library:
                 self.names[name] = n_words
                 n_words += 1
         return n_words
-
-    def _answer(self, correlation: NDArray[np.float32], n_words: int) -> Merge:
-        membership = members(correlation)
-        return Merge(
-            concept=membership,
-            sign=np.where(at_membership(correlation, membership) < 0, -1.0, 1.0).astype(np.float32),
-            word=np.array([self.names[name] for name in self.ids], dtype=np.int32),
-            n_words=n_words,
-        )
 
 
 def _plain(word: int) -> str:

@@ -81,6 +81,24 @@ def cluster(address: str) -> Iterator[Submits]:
     Raises
     ------
     InputError
+        As `connected` does.
+    """
+    with connected(address) as client:
+        found = Cluster(client)
+        try:
+            yield found
+        finally:
+            with suppress(Exception):  # of a scheduler that is gone
+                found.executor.shutdown(wait=False)
+
+
+@contextmanager
+def connected(address: str) -> Iterator[Any]:
+    """A client of the Dask cluster whose scheduler is at an address, with workers of this program.
+
+    Raises
+    ------
+    InputError
         If `distributed` is not installed, nothing answers there, or its workers do not have this program.
     """
     try:
@@ -100,12 +118,7 @@ def cluster(address: str) -> Iterator[Submits]:
         ) from error
     with client:
         _check_workers(client, address)
-        found = Cluster(client)
-        try:
-            yield found
-        finally:
-            with suppress(Exception):  # of a scheduler that is gone
-                found.executor.shutdown(wait=False)
+        yield client
 
 
 def _check_workers(client: Any, address: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import agents.consult
 import agents.society
 from agents.communication import talk
 from agents.config import SocietyConfig
@@ -18,7 +19,7 @@ from agents.perception import levels
 from agents.population import ABSTRACT, NOTHING, Population, found
 from agents.society import Society
 from agents.world import World, planted
-from knowledge_graph.library import Merge
+from knowledge_graph.word import Merge
 
 
 @pytest.fixture(scope="module")
@@ -213,3 +214,21 @@ def test_a_society_too_large_to_be_merged_is_merged_from_a_random_sample_and_tol
     assert (population.concept[merged] >= 0).any(axis=1).mean() > 0.9
     assert (population.concept[others] >= 0).any(axis=1).mean() > 0.9
     assert success_of(society) > 0.5
+
+
+def test_the_library_tells_the_same_by_weights_as_by_levels(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    society = society_of(world)
+    for _ in range(15):
+        society.step()
+    rows = np.arange(30)
+    told = society.library.merge(views_of(society.population, world, rows))
+    word = society.library.word(n_words=told.n_words)
+    found = []
+    for few in (0, world.n_features):
+        monkeypatch.setattr(agents.consult, "FEW_FEATURES", few)
+        population = society.population.copy()
+        agents.consult.hear_the_library(population, world, rows, told, word, at_once=17)
+        found.append(population)
+    for name, column in found[0].columns().items():
+        assert np.array_equal(column, getattr(found[1], name)), name
+    assert (found[0].concept[30:] >= 0).any()

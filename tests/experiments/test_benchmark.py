@@ -134,9 +134,9 @@ def test_a_benchmark_is_a_table_and_a_file_of_what_was_measured(
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        ([], "benchmark needs to be told what to measure; give one of detection, library, society"),
-        (["tea"], "'tea' cannot be measured; give one of detection, library, society first"),
-        (["--quick"], "'--quick' cannot be measured; give one of detection, library, society first"),
+        ([], "benchmark needs to be told what to measure; give one of detection, library, shards, society"),
+        (["tea"], "'tea' cannot be measured; give one of detection, library, shards, society first"),
+        (["--quick"], "'--quick' cannot be measured; give one of detection, library, shards, society first"),
         (["library", "--seed", "-1"], "seed is -1, but it must be at least 0"),
         (["library", "--threads", "0"], "threads is 0, but it must be at least 1"),
         (["library", "--out", "."], "out is ., which is a directory; give the name of a file"),

@@ -5,8 +5,9 @@ from unittest import mock
 
 import numpy as np
 
-from knowledge_graph.library import Library, Merge
+from knowledge_graph.library import Library
 from knowledge_graph.views import Unified, Views
+from knowledge_graph.word import Merge
 
 OBJECTS = 40
 

@@ -1,0 +1,199 @@
+"""A place for the shards of a society: the workers of a Dask cluster, in whose memory they stay.
+
+Every step of a day is a piece of work for the cluster, whose arguments are what earlier ones left there; the scheduler
+gives a day to the worker that has the shard. When a worker is lost, so are its shards, and the
+scheduler has all work done again that they came from: days are functions of what they are given, so that the same comes
+of it. How far back that goes is what `OnDask` is given a directory for.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agents import shards
+from agents.archive import first_sentence, read_arrays
+from agents.config import SocietyConfig
+from agents.errors import InputError
+from agents.letters import Answers, Letters
+from agents.sharded import ShardedSociety
+from agents.shards import Post, Shard, Sharding
+from agents.world import World
+from experiments.sweeps.places import connected
+
+
+class OnDask:
+    """The workers of a Dask cluster.
+
+    Parameters
+    ----------
+    client : of `distributed`
+    directory : where shards are written down every so many ``days``, at the same place for all workers. What is lost
+        after that is begun again from there; without it, from the first generation, and the scheduler has to remember
+        every day since.
+    """
+
+    def __init__(self, client: Any, *, directory: Path | None = None, days: int = 10) -> None:
+        self.client, self.directory, self.days = client, directory, days
+        self.kept: list[Path] = []
+        self.homes: dict[int, str] = {}
+        """The worker at which each shard is at home."""
+
+    def submit(self, work: Callable[..., Any], /, *args: Any, home: int | None = None) -> Any:
+        """A future; work that is done again for another reason than loss is another piece of work.
+
+        What is of a shard is done at its home, as long as that worker is there and no other has nothing to do.
+        """
+        if home is None:
+            return self.client.submit(work, *args, pure=False)
+        homes = at_home(self.homes, home, list(self.client.nthreads()))
+        there = [self.homes[home]] if homes else None
+        return self.client.submit(work, *args, pure=False, workers=there, allow_other_workers=homes)
+
+    def gather(self, results: Sequence[Any]) -> list[Any]:
+        """What is in the futures.
+
+        Raises
+        ------
+        InputError
+            What work itself refuses; or if the cluster loses the work again and again, or is gone.
+        """
+        try:
+            return self.client.gather(list(results))
+        except InputError:
+            raise
+        except Exception as error:
+            if not type(error).__module__.startswith(("distributed", "asyncio", "concurrent")):
+                raise
+            raise InputError(
+                f"the cluster has lost what it was to do ({type(error).__name__}: {first_sentence(error)}); see to its "
+                "scheduler and workers, and start anew"
+            ) from error
+
+    def keep(self, days: int, society: ShardedSociety) -> None:
+        """Write shards and their mail down, if it is time, and let the cluster go on from what was written."""
+        if self.directory is None or days % self.days:
+            return
+        before, number = self.kept, len(society.shards)
+        self.kept = [self.directory / f"shard-{k}-day-{days}.npz" for k in range(number)]
+        self.gather(
+            [
+                self.submit(write, str(path), shard, mail)
+                for path, shard, mail in zip(self.kept, society.shards, society.mail, strict=True)
+            ]
+        )
+        society.shards, society.mail = [], []  # all that these came from can be forgotten
+        read = [
+            self.submit(read_shard, str(path), society.there, society.config, society.sharding, k, home=k)
+            for k, path in enumerate(self.kept)
+        ]
+        society.shards = [self.submit(shard_in, some) for some in read]
+        society.mail = [self.submit(mail_in, some) for some in read]
+        self.gather([self.submit(is_there, shard) for shard in society.shards])
+        self.forget(before)
+
+    def forget(self, files: Sequence[Path] | None = None) -> None:
+        """Remove what was written down; by default all of it that is left."""
+        for path in self.kept if files is None else files:
+            path.unlink(missing_ok=True)
+
+
+def at_home(homes: dict[int, str], number: int, workers: Sequence[str]) -> bool:
+    """See that a shard is at home (in ``homes``) at one of the workers, all of whom have as many up to one.
+
+    A shard whose worker is gone, or has two more than another, goes to one of those that have the fewest. Left to
+    itself a cluster founds all shards at the one worker that has the world, and brings them elsewhere whenever that one
+    seems to be busy. False if there are no workers.
+    """
+    if not workers:
+        return False
+    held = dict.fromkeys(sorted(workers), 0)
+    for k, worker in list(homes.items()):
+        if worker in held:
+            held[worker] += 1
+        else:
+            del homes[k]
+    fewest = min(held, key=lambda worker: held[worker])
+    if number not in homes or held[homes[number]] > held[fewest] + 1:
+        homes[number] = fewest
+    return True
+
+
+@contextmanager
+def on_dask(address: str, *, directory: Path | None = None, days: int = 10) -> Iterator[OnDask]:
+    """The Dask cluster whose scheduler is at an address; see `OnDask`, whose files are removed in the end.
+
+    Raises
+    ------
+    InputError
+        If `distributed` is not installed, nothing answers there, its workers do not have this program, or the
+        directory cannot be written to.
+    """
+    if directory is not None:
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"keep is {directory}, where no directory can be made ({os.strerror(error.errno or 0)}); give another"
+            ) from error
+    with connected(address) as client:
+        place = OnDask(client, directory=directory, days=days)
+        try:
+            yield place
+        finally:
+            place.forget()
+
+
+# ---- what is done by the workers
+
+
+def write(path: str, shard: Shard, mail: Sequence[Post]) -> None:
+    """Write a shard and the post that is waiting for it to a file, whole or not at all."""
+    arrays: dict[str, Any] = {f"shard/{name}": array for name, array in shards.state(shard).items()}
+    arrays["posts"] = np.array([post.answers is not None for post in mail], dtype=bool)
+    for number, post in enumerate(mail):
+        arrays |= {f"mail/{number}/letters/{name}": column for name, column in vars(post.letters).items()}
+        if post.answers is not None:
+            arrays |= {f"mail/{number}/answers/{name}": column for name, column in vars(post.answers).items()}
+    temporary = Path(path).with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
+        with open(temporary, "wb") as stream:
+            np.savez(stream, **arrays)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+def read_shard(
+    path: str, world: World, config: SocietyConfig, sharding: Sharding, number: int
+) -> tuple[Shard, list[Post]]:
+    """What `write` has written."""
+    arrays = read_arrays(Path(path), remedy="start anew")
+    mail: list[Post] = []
+    for sender, answered in enumerate(arrays["posts"].tolist()):
+        letters: dict[str, Any] = shards.part_of(arrays, f"mail/{sender}/letters/")
+        answers: dict[str, Any] = shards.part_of(arrays, f"mail/{sender}/answers/")
+        mail.append(Post(letters=Letters(**letters), answers=Answers(**answers) if answered else None))
+    return shards.restored(shards.part_of(arrays, "shard/"), world, config, sharding, number), mail
+
+
+def shard_in(read: tuple[Shard, list[Post]]) -> Shard:
+    return read[0]
+
+
+def mail_in(read: tuple[Shard, list[Post]]) -> list[Post]:
+    return read[1]
+
+
+def is_there(shard: Shard) -> bool:
+    return True
