@@ -402,7 +402,7 @@ def stream_bytes_per_s(threads: int, *, size: int = 2**27, repeats: int = 5) -> 
 
 
 def growth(found: Sequence[Measured]) -> float:
-    """The exponent of the time of a tick over the number of agents, among those for whom the kernels work; nan of one."""
+    """The exponent of the time of a tick over the number of agents, where the kernels work; nan of one."""
     many = [cost for cost in found if cost.point.kind == "society" and cost.point.agents >= MANY]
     many = many if len(many) > 1 else [cost for cost in found if cost.point.kind == "society"]
     if len(many) < 2:
