@@ -17,9 +17,12 @@ from knowledge_graph.word import Merge, Moments, Word
 N_SOURCES = 4
 """Remembered objects that are named as the sources of an abstract dimension."""
 
-FEW_FEATURES = 4096
-"""Features of a world up to which agents who ask the library do so by the moments of the probe, a table of all pairs of
-features; it is the same for all of them, and for each takes a fifteenth of looking at the probe again."""
+FEW_FEATURES, FEW_SENSORS = 4096, 256
+"""Features of a world, and sensors of an agent, up to which who asks the library does so by the moments of the probe.
+
+Those are a table of all pairs of features, the same for all; of it each agent looks at all pairs of its sensors. For 32
+sensors and 500 objects that takes a fifteenth of looking at the probe again, for as many sensors as objects longer.
+"""
 
 
 def new_library(world: World, config: SocietyConfig) -> Library:
@@ -120,7 +123,7 @@ def hear_the_library(
     """
     take_the_librarys_word(population, rows, told)
     others = np.setdiff1d(np.arange(len(population)), rows)
-    few = world.n_features <= FEW_FEATURES
+    few = world.n_features <= FEW_FEATURES and population.n_sensors <= min(FEW_SENSORS, len(world.probe) // 4)
     moments = Moments.of(world.features[world.probe], word.scores) if few and len(others) else None
     for part in np.array_split(others, range(at_once, len(others), at_once)):
         if moments is None:

@@ -41,7 +41,7 @@ def compare(population: Population, world: World, experience: Experience, config
     """
     rows, slots = experience.rows, experience.slots
     standings: NDArray[np.float64] | None = None
-    if len(rows) >= MANY and config.reward_comparison > 0:
+    if len(rows) >= MANY and config.reward_comparison > 0 and config.attribute_interval > 0:
         from agents import kernels
 
         # Whoever looks at a dimension to compare bodies can see at once what was to be expected (phase 5).

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.kernels.lanes import along, fetch
+from agents.kernels.seeing import check_objects
 from agents.kernels.threads import jit, shared_out
 from agents.superiority import AS_EXPECTED, LEVEL
 from agents.world import STEPS
@@ -22,9 +23,10 @@ DENSE = 12
 AHEAD = 8
 """Agents further on whose memory is fetched."""
 
-WEIGHTS, WEIGHT = 260_000, 32_000
-"""Weights as whole numbers: their sum, and the largest, in size. Their products with features in whole steps add up to
-31 bits, and to the same in whatever order they are added."""
+WEIGHTS, WEIGHT, SENSORS = 260_000, 32_000, 4_000
+"""Weights as whole numbers: their sum, and the largest, in size. Each is rounded by up to a half, so of up to so many
+sensors the sum is at most 262,000, its product with the largest feature fits into 31 bits, and sums of products are the
+same in whatever order they are added."""
 
 # ---- compare
 
@@ -155,10 +157,11 @@ def contests(
     `agents.perception.heights` and `agents.attribution.expected_standings`, which look at the same things: float32 and
     float64 [n, 2]. Of those remembered the first ``acquaintances`` count.
     """
+    check_objects(objects, world.features)
     bodies, standings = np.empty(objects.shape, np.float32), np.empty(objects.shape)
     acquaintances = min(acquaintances, population.seen.shape[1])
     what = [world.features, population.sensor, population.loading, population.seen, rows, slots, objects, acquaintances]
-    if world.n_features <= DENSE * population.n_sensors:
+    if population.n_sensors <= SENSORS and world.n_features <= DENSE * population.n_sensors:
         what[2] = population.loading.reshape(-1, population.n_sensors)
         shared_out(_contests_in_steps, len(rows), *what, bodies, standings, *world.in_steps)
     else:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
+from numba.core.errors import TypingError
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
@@ -44,6 +45,13 @@ def _shuffled(builder: ir.IRBuilder, first: Any, second: Any, places: list[int])
 
 def _eight_at(builder: ir.IRBuilder, data: Any, place: Any) -> Any:
     return builder.bitcast(builder.gep(data, [place]), _EIGHT.as_pointer())
+
+
+def _check(**arrays: tuple[Any, Any]) -> None:
+    """Refuse to compile for arrays that are not of the type, row by row, that the loop reads."""
+    for name, (given, wanted) in arrays.items():
+        if given.dtype != wanted or given.layout != "C":
+            raise TypingError(f"{name} is {given}, but kernels read {wanted} that lie row by row")
 
 
 def _array(context: Any, builder: ir.IRBuilder, signature: Any, values: Any, place: int) -> Any:
@@ -99,7 +107,9 @@ def _four_in_lanes(
             builder.store(builder.load(total), _eight_at(builder, result.data, target), align=4)
         return context.get_dummy_value()
 
-    intp = types.intp
+    single, whole, intp = types.float32, types.int32, types.intp
+    _check(features=(features, single), objects=(objects, whole), sensor=(sensor, whole))
+    _check(weights=(weights, single), out=(out, single))
     return types.void(features, objects, intp, intp, sensor, intp, weights, out, intp), build
 
 
@@ -135,6 +145,7 @@ def _eight_by_eight(typing_context: Any, loading: Any, row: Any, j: Any, weights
             builder.store(line, _eight_at(builder, target.data, place), align=4)
         return context.get_dummy_value()
 
+    _check(loading=(loading, types.float32), weights=(weights, types.float32))
     return types.void(loading, types.intp, types.intp, weights), build
 
 
@@ -176,6 +187,7 @@ def _moments(typing_context: Any, levels: Any, at: Any, n: Any, others: Any, out
             builder.store(x, builder.bitcast(target, double.as_pointer()), align=8)
         return context.get_dummy_value()
 
+    _check(levels=(levels, types.float32), others=(others, types.float64), out=(out, types.float64))
     return types.void(levels, types.intp, types.intp, others, out), build
 
 

@@ -56,10 +56,23 @@ def _levels(
                 out[i, c, s] = height[c, s]
 
 
+def check_objects(objects: NDArray[np.int32], features: NDArray[np.float32]) -> None:
+    """Refuse objects [...] that are not rows of ``features``: a kernel would read whatever lies there.
+
+    Raises
+    ------
+    IndexError
+        If there is one.
+    """
+    if objects.size and not 0 <= objects.min() <= objects.max() < len(features):
+        raise IndexError(f"objects go from 0 to {len(features) - 1}, not from {objects.min()} to {objects.max()}")
+
+
 def levels(
     population: Population, features: NDArray[np.float32], rows: NDArray[np.intp], objects: NDArray[np.int32]
 ) -> NDArray[np.float32]:
     """`agents.perception.levels`: of ``objects [n, C]`` on each dimension of ``rows [n]``, float32 [n, C, S]."""
+    check_objects(objects, features)
     out = np.empty((*objects.shape, population.n_slots), dtype=np.float32)
     objects = np.ascontiguousarray(objects)  # or a kernel for views of other strides would be compiled
     shared_out(_levels, len(rows), features, population.sensor, population.loading, rows, objects, out)
@@ -90,6 +103,7 @@ def heights(
     objects: NDArray[np.int32],
 ) -> NDArray[np.float32]:
     """`agents.perception.heights`: of ``objects [n, C]`` on the dimension in ``slots [n]``, float32 [n, C]."""
+    check_objects(objects, features)
     out = np.empty(objects.shape, dtype=np.float32)
     shared_out(_heights, len(rows), features, population.sensor, population.loading, rows, slots, objects, out)
     return out

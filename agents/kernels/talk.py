@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.kernels.lanes import FOUR, LANES, along, fetch, in_view, moments, room_for, side_by_side
+from agents.kernels.lanes import FOUR, LANES, along, fetch, in_view, room_for, side_by_side
+from agents.kernels.one_pair import add_word, agree, is_known, nearest, place_of, self_esteem, standardise
+from agents.kernels.seeing import check_objects
 from agents.kernels.threads import in_order, jit, shared_out
-from agents.population import NEUTRAL, NOTHING
+from agents.population import NOTHING
 
 if TYPE_CHECKING:
     from agents.meeting import Meeting
@@ -18,97 +20,6 @@ if TYPE_CHECKING:
 AHEAD = 16
 """Pairs for whom one thing is done after the other. Where it hangs on what was found what comes next, a processor
 guesses; a wrong guess costs all that it had begun to fetch for the next pairs, so what is to be fetched comes first."""
-
-
-# ---- words
-
-
-@jit
-def _place_of(word: int, lexicon: NDArray[np.int32], row: int) -> int:
-    """The first place of a word in ``lexicon[row]``, or how many places there are."""
-    n = lexicon.shape[1]
-    place = n
-    for q in range(n):  # all of them, which is quicker than to look where to stop
-        place = min(place, q if lexicon[row, q] == word else n)
-    return place
-
-
-@jit
-def _is_known(word: int, lexicons: NDArray[np.int32], k: int) -> bool:
-    """Whether it is anywhere in ``lexicons[k]``."""
-    count = 0
-    for p in range(lexicons.shape[1]):
-        count += lexicons[k, p] == word
-    return count > 0
-
-
-@jit
-def _add_word(words: NDArray[np.int32], row: int, s: int, word: int) -> None:
-    """`agents.communication.add_word`, to one inventory."""
-    size, places = 0, words.shape[2]
-    for p in range(places):
-        size += words[row, s, p] >= 0
-    if size == places:
-        for p in range(size - 1):
-            words[row, s, p] = words[row, s, p + 1]
-        size -= 1
-    words[row, s, size] = word
-
-
-# ---- levels of one view, side by side
-
-
-@jit
-def _standardise(
-    height: NDArray[np.float32],
-    at: int,
-    n: int,
-    z: NDArray[np.float64],
-    unused: NDArray[np.float64],
-    moment: NDArray[np.float64],
-) -> None:
-    """`agents.communication.standardised`, of ``n`` rows of levels [., LANES] from row ``at`` on."""
-    moments(height, at, n, unused, moment)
-    for e in range(LANES):
-        moment[1, e] = np.sqrt(moment[1, e] / n)
-    for c in range(n):
-        for e in range(LANES):
-            z[c, e] = (height[at + c, e] - moment[0, e]) / moment[1, e] if moment[1, e] > 1e-6 else 0.0
-
-
-@jit
-def _agreement(
-    shown: NDArray[np.float32],
-    i: int,
-    own: NDArray[np.float32],
-    at: int,
-    a: NDArray[np.float64],
-    moment: NDArray[np.float64],
-    r: NDArray[np.float64],
-) -> None:
-    """`agents.communication.agreement`, of the levels ``shown[i]`` with own ones [., LANES] from row ``at`` on."""
-    n, mean, square = shown.shape[1], 0.0, 0.0
-    for g in range(n):
-        mean += shown[i, g]
-    mean /= n
-    for g in range(n):
-        a[g] = shown[i, g] - mean
-        square += a[g] * a[g]
-    moments(own, at, n, a, moment)
-    for e in range(LANES):
-        scale = np.sqrt(square * moment[1, e])
-        r[e] = moment[2, e] / scale if scale > 1e-9 else 0.0
-
-
-@jit
-def _self_esteem(kind: NDArray[np.int8], score: NDArray[np.float32], row: int) -> float:
-    """`Population.self_esteem`, of one view."""
-    count, total = 0, 0.0
-    for s in range(kind.shape[1]):
-        if kind[row, s] != 0:
-            count += 1
-            total += score[row, s]
-    return total / count if count > 0 else NEUTRAL
 
 
 # ---- say
@@ -166,14 +77,14 @@ def _say(
                 eligible[s] = False
                 for p in range(n_places):
                     own = words[row, s, p]
-                    eligible[s] |= audience and own >= 0 and _is_known(own, lexicons, k)
+                    eligible[s] |= audience and own >= 0 and is_known(own, lexicons, k)
                 eligible[s] &= kind[row, s] != 0
                 preferred, held = preferred or eligible[s], held or kind[row, s] != 0
             if not held:
                 continue
 
             # Along which of them the topic stands apart most from its nearest rival.
-            _standardise(height, k * room, n_scene, z, unused, moment)
+            standardise(height, k * room, n_scene, z, unused, moment)
             widest = -1.0
             for s in range(n_slots):
                 if not (eligible[s] if preferred else kind[row, s] != 0):
@@ -189,12 +100,12 @@ def _say(
             n_said = 0
             for p in range(n_places):
                 own = words[row, slot[i], p]
-                if own >= 0 and (not preferred or _is_known(own, lexicons, k)):
+                if own >= 0 and (not preferred or is_known(own, lexicons, k)):
                     said[n_said] = own
                     n_said += 1
             if n_said > 0:
                 word[i] = said[int(choice[i] * n_said)]
-            showing[k] = n_said == 0 or not _is_known(word[i], lexicons, k)
+            showing[k] = n_said == 0 or not is_known(word[i], lexicons, k)
 
         # To whoever does not know the word it is shown what it means.
         for k in range(some):
@@ -215,6 +126,8 @@ def say(
     audience: bool,
 ) -> tuple[NDArray[np.intp], NDArray[np.int32], NDArray[np.float64], NDArray[np.float32]]:
     """`agents.communication.say`: slots, words, gestures, and what is shown."""
+    check_objects(meeting.scene, features)
+    check_objects(pointed, features)
     n = len(meeting)
     said = (
         np.empty(n, dtype=np.intp),
@@ -283,7 +196,7 @@ def _hear(
             fetch(scene, i, n_scene), fetch(pointed, i, n_shown - n_scene), fetch(shown, i, n_shown)
         for k in range(some):
             i = order[first + k]
-            known[k] = _place_of(word[i], lexicon, hearer[i]) // n_places
+            known[k] = place_of(word[i], lexicon, hearer[i]) // n_places
         for k in range(some):
             i = order[first + k]
             row = hearer[i]
@@ -297,7 +210,7 @@ def _hear(
             # A word that it knows: the object that stands nearest to the gesture. If that is meant, it keeps only that.
             meaning[i] = known[k]
             along(features, scene, i, n_scene, sensor, row, loading, meaning[i], height, 0, 0)
-            picked[i] = _nearest(height, gesture[i])
+            picked[i] = nearest(height, gesture[i])
             if picked[i] == topic[i]:
                 for p in range(n_places):
                     words[row, meaning[i], p] = word[i] if p == 0 else np.int32(NOTHING)
@@ -310,7 +223,7 @@ def _hear(
             in_view(features, pointed, i, sensor, hearer[i], weights, own, k * room + n_scene)
         for k in range(n_lost):
             i, row = lost[k], hearer[lost[k]]
-            _agreement(shown, i, own, k * room, a, moment, r)
+            agree(shown, i, own, k * room, a, moment, r)
             best, turns = -np.inf, False
             for s in range(n_slots):
                 if kind[row, s] == 0:
@@ -322,29 +235,11 @@ def _hear(
             if meaning[i] < 0:
                 continue
             if turns:
-                esteem = _self_esteem(kind, score, row)
+                esteem = self_esteem(kind, score, row)
                 for j in range(loading.shape[2]):
                     loading[row, meaning[i], j] *= -1
                 score[row, meaning[i]], contests[row, meaning[i]] = esteem, 0
-            _add_word(words, row, meaning[i], word[i])
-
-
-@jit
-def _nearest(height: NDArray[np.float32], gesture: float) -> int:
-    """`agents.communication.nearest`, of levels [1, C] that are not standardised yet."""
-    n, mean, variance = height.shape[1], 0.0, 0.0
-    for c in range(n):
-        mean += height[0, c]
-    mean /= n
-    for c in range(n):
-        variance += (height[0, c] - mean) * (height[0, c] - mean)
-    spread = np.sqrt(variance / n)
-    place, least = 0, np.inf
-    for c in range(n):
-        z = (height[0, c] - mean) / spread if spread > 1e-6 else 0.0
-        if abs(z - gesture) < least:
-            place, least = c, abs(z - gesture)
-    return place
+            add_word(words, row, meaning[i], word[i])
 
 
 def hear(

@@ -7,11 +7,13 @@ that would keep a process from forking.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
@@ -26,8 +28,30 @@ RANGE = 8192
 HARD, EASY = 1024, 65_536
 """Of how many it is worth while to give a thread some: of those that take a microsecond each, or a hundredth of it."""
 
-# No "fastmath": the order of a sum, and whether a product is rounded before it is added, would hang on the machine.
-jit = numba.njit(cache=True, nogil=True, error_model="numpy")
+
+CONSTANTS_OF = ("population", "superiority", "world")
+"""Modules of `agents` whose constants kernels use."""
+
+
+def stamp(files: Iterable[Path]) -> str:
+    """SHA-256 of what files hold, one after the other."""
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+_here = Path(__file__).parent
+SOURCES = stamp([*sorted(_here.glob("*.py")), *(_here.parent / f"{name}.py" for name in CONSTANTS_OF)])
+"""Of all that is compiled into kernels."""
+
+
+def jit(function: Callable[..., Any]) -> Any:
+    """Compile a kernel, and keep what was compiled as long as no file that goes into it changes.
+
+    By itself Numba looks at the file of the function alone, and would go on with what another one of them was before.
+    """
+    # No "fastmath": the order of a sum, and whether a product is rounded before it is added, would hang on the machine.
+    kernel: Any = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    kernel._cache._cache_file._source_stamp = SOURCES
+    return kernel
 
 
 T = TypeVar("T")
@@ -67,6 +91,11 @@ def shared_out(kernel: Callable[..., None], n: int, *arguments: Any, easy: bool 
     That is NUMBA_NUM_THREADS where it is set, else as many as the process may use processors; but no thread for too
     few. What is ``easy`` takes little more time than a thread.
     """
+    for argument in arguments:
+        if isinstance(argument, np.ndarray) and not argument.flags.c_contiguous:
+            raise ValueError(
+                f"an array of shape {argument.shape} does not lie in memory row by row; take np.ascontiguousarray of it"
+            )
     threads = min(_n_threads(), -(-n // (EASY if easy else HARD)))
     if threads <= 1:
         kernel(0, n, *arguments)
@@ -84,10 +113,10 @@ def at_once(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     For whole arrays of NumPy, which lets other threads go on meanwhile.
     """
     with kept():
-        assert _kept.pool is not None
-        waiting = deque[Future[R]]()
+        pool, waiting = _kept.pool, deque[Future[R]]()
+        assert pool is not None
         for item in items:
-            waiting.append(_kept.pool.submit(function, item))
+            waiting.append(pool.submit(function, item))
             if len(waiting) > _n_threads():
                 yield waiting.popleft().result()
         while waiting:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import subprocess
 import sys
@@ -14,6 +15,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba.core.dispatcher import Dispatcher
+from numba.core.errors import TypingError
 
 from agents import attribution, communication, discovery, kernels, meeting, perception, population, society, superiority
 from agents.config import SocietyConfig
@@ -21,7 +24,7 @@ from agents.kernels import threads
 from agents.meeting import Experience, Meeting, meet
 from agents.population import ABSTRACT, EMPTY, NOTHING, Population, found
 from agents.society import Society
-from agents.world import World, planted
+from agents.world import World, build, planted
 from tests.agents.test_reference import LIVES, config, live_alike
 
 MODULES = (communication, discovery, meeting, perception, population, society, superiority)
@@ -140,6 +143,58 @@ def test_scenes(small_world: World, seed: int, n: int, candidates: int) -> None:
     np.testing.assert_array_equal(
         kernels.scenes(objects, picks), objects[meeting.distinct_picks(picks, len(objects))].reshape(n, candidates)
     )
+
+
+@pytest.mark.parametrize("n_sensors", [1_500, 3_999, 5_148])
+def test_sums_in_whole_numbers_do_not_overflow(n_sensors: int) -> None:
+    """Where all features are as large as the largest, and an acquaintance is the very thing that is weighed."""
+    rng = np.random.default_rng(3)
+    signs = rng.choice([-1.0, 1.0], size=(40, n_sensors))
+    world = build(name="signs", raw=signs, seed=0, probe=10)
+    life = SocietyConfig(agents=30, sensors=n_sensors, memory=16, childhood=16, exemplars=4, dimensions=4)
+    people = found(world, life, rng)
+    rows, slots, partners = np.arange(30), rng.integers(4, size=30), rng.permutation(30)
+    met = Experience(rows=rows, slots=slots, partners=partners, topic=world.train[rows % 20], outcomes={})
+    expected = attribution.expected_standings(people, world, compared(people, world, met, number=10**9))
+    found_out = compared(people, world, met, number=0).standings
+    assert found_out is not None
+    np.testing.assert_allclose(found_out, expected, rtol=0, atol=1e-12)
+
+
+def test_arrays_that_kernels_would_misread_are_refused(small_world: World) -> None:
+    people = random_population(small_world, np.random.default_rng(0), 12)
+    rows, objects = np.arange(12), small_world.train[:36].reshape(12, 3).copy()
+    people.loading = np.asfortranarray(people.loading)
+    with pytest.raises(ValueError, match="row by row"):
+        kernels.levels(people, small_world.features, rows, objects)
+    people.loading = np.ascontiguousarray(people.loading, dtype=np.float64)
+    with pytest.raises(TypingError, match=r"loading is .*float64"):
+        kernels.levels(people, small_world.features, rows, objects)
+    people.loading = people.loading.astype(np.float32)
+    for wrong in (-1, len(small_world.features)):
+        objects[5, 1] = wrong
+        with pytest.raises(IndexError, match="objects go from 0 to 299"):
+            kernels.levels(people, small_world.features, rows, objects)
+        with pytest.raises(IndexError, match="objects go from 0 to 299"):
+            kernels.heights(people, small_world.features, rows, np.zeros(12, dtype=np.intp), objects)
+
+
+def test_what_was_compiled_is_kept_only_as_long_as_all_that_goes_into_it() -> None:
+    """All files that kernels take something from count, and everything compiled bears their stamp."""
+    folder = Path(kernels.__file__).parent
+    stamped = 0
+    for file in folder.glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("agents."):
+                name = node.module.removeprefix("agents.")
+                assert name.startswith("kernels") or name in (*threads.CONSTANTS_OF, "meeting"), (file, name)
+        module = importlib.import_module(f"agents.kernels.{file.stem}") if file.stem != "__init__" else kernels
+        for thing in vars(module).values():
+            if isinstance(thing, Dispatcher):
+                assert thing._cache._cache_file._source_stamp == threads.SOURCES
+                stamped += 1
+    assert stamped > 15
+    assert threads.stamp([folder / "lanes.py"]) != threads.stamp([folder / "talk.py"])
 
 
 @few_cases
