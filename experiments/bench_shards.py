@@ -28,8 +28,8 @@ from agents.shards import Sharding
 from agents.world import World, planted
 from experiments import command_line, out_file
 from experiments.bench_library import peak_mb
-from experiments.bench_society import FACTORS, FEATURES, OBJECTS, life
 from experiments.on_dask import on_dask
+from experiments.society_costs import FACTORS, FEATURES, OBJECTS, life
 from experiments.workers import THREADS, processors
 
 PROG = "benchmark shards"

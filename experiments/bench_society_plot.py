@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from detection import files, plotting
-from experiments.bench_society import CALLED, Kind
+from experiments.society_costs import CALLED, Kind
 
 STYLES: dict[Kind, dict[str, Any]] = {
     "society": {"color": "black", "linewidth": 2.2},

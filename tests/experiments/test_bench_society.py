@@ -16,25 +16,23 @@ from agents.config import SocietyConfig
 from agents.society import Society
 from agents.world import World, planted
 from experiments import bench_society, command_line
-from experiments.bench_society import (
-    CALLED,
-    ON_DEVICE,
-    Measured,
-    Point,
-    Seldom,
-    as_json,
-    life,
-    measured,
-    points,
-    seldom,
-    table,
-    with_discovery,
-    without_frames,
-    world_of,
-)
+from experiments.bench_society import as_json, points, table, with_discovery, without_frames
 from experiments.bench_society_plot import draw
 from experiments.benchmark import PROG, main
 from experiments.plain_society import PlainSociety
+from experiments.society_costs import (
+    CALLED,
+    ON_DEVICE,
+    Kind,
+    Measured,
+    Point,
+    Seldom,
+    WorldName,
+    life,
+    measured,
+    seldom,
+    world_of,
+)
 
 RARE = Seldom(agents=1_000, discovery=0.5, selection=0.001, merging=0.02)
 
@@ -93,7 +91,7 @@ def test_a_device_is_measured_at_the_sizes_of_the_society_and_peers_can_be_left_
 
 
 @pytest.mark.parametrize("kind", ON_DEVICE)
-def test_a_point_is_measured_on_a_device(kind: bench_society.Kind) -> None:
+def test_a_point_is_measured_on_a_device(kind: Kind) -> None:
     cost = measured(Point(kind=kind, agents=50, device="cpu"))
     assert cost.seconds > 0
     assert cost.times >= 2
@@ -131,7 +129,7 @@ def test_the_life_measured_has_every_phase_that_a_tick_has_and_full_views() -> N
 
 
 @pytest.mark.parametrize(("name", "shape"), [("planted", (4_000, 256)), ("digits", (1_797, 64))])
-def test_the_worlds_are_those_stated(name: bench_society.WorldName, shape: tuple[int, int]) -> None:
+def test_the_worlds_are_those_stated(name: WorldName, shape: tuple[int, int]) -> None:
     assert world_of(Point(kind="society", agents=5, world=name)).features.shape == shape
     assert {p.world for p in points(quick=True, seed=0, world=name)} == {name}
 
@@ -155,7 +153,7 @@ needs_frames = pytest.mark.skipif(without_frames() is not None, reason=f"needs m
 
 
 @pytest.mark.parametrize("kind", ["society", "plain", "wealth", pytest.param("frames", marks=needs_frames)])
-def test_a_point_is_measured(kind: bench_society.Kind) -> None:
+def test_a_point_is_measured(kind: Kind) -> None:
     cost = measured(Point(kind=kind, agents=50))
     assert 0 < cost.seconds <= cost.first_seconds * 1.5
     assert cost.cpu_seconds > 0
@@ -235,7 +233,7 @@ MEASURED = (
 )
 
 
-def handmade(*kinds: bench_society.Kind) -> dict[str, Any]:
+def handmade(*kinds: Kind) -> dict[str, Any]:
     """What would be told of two sizes of these kinds."""
     found = [
         Measured(
