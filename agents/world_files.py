@@ -226,6 +226,7 @@ def _labels(
     """Labels as indices into their names; whole numbers are indices into ``categories`` already, where those are."""
     values = _column(values, n_objects, path, key)
     if values.dtype.kind == "f":
+        values = values.astype(np.float64)  # half precision holds no number to compare with
         if not ((values == np.round(values)) & (np.abs(values) < EXACT)).all():
             raise InputError(f"{path}: {key!r} holds fractions, but labels are whole numbers or texts")
         values = values.astype(np.int64)

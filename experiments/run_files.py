@@ -126,7 +126,7 @@ def saved(out: Path) -> Saved:
     try:
         run = json.loads(str(arrays.pop("run")))
         recorder, lived_s, lived_as = Recorder(**run["recorder"]), float(run["lived_s"]), dict(run["config"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise InputError(
             f"{out / CHECKPOINT} is not the checkpoint of a run ({type(error).__name__}: {first_sentence(error)}); "
             "start the run anew"
@@ -190,7 +190,7 @@ def _config(path: Path) -> dict[str, Any]:
         fields = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); give the directory of a run") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not JSON ({first_sentence(error)}); put back what the run wrote") from error
     if not isinstance(fields, dict):
         raise InputError(f"{path} is not the configuration of a run; put back what the run wrote")

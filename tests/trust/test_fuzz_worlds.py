@@ -106,7 +106,8 @@ def test_a_csv_table_is_a_world_or_one_sentence(cases: int, tmp_path: Path) -> N
     damages = DAMAGES.map(lambda damages: damaged(CSV, damages))
     ways = st.one_of(
         damages, damages, st.builds(told, st.integers(0, 10_000), odd | st.text(max_size=6), st.booleans()),
-        TURNS.map(lambda turns: as_table(turns).to_csv(index=False).encode("utf-8", "replace")), st.binary(max_size=300),
+        TURNS.map(lambda turns: as_table(turns).to_csv(index=False).encode("utf-8", "replace")),
+        st.binary(max_size=300),
         st.text(alphabet='a1,.-\n"; e', max_size=200).map(str.encode),
     )  # fmt: skip
     go_through(ways, lambda written: check_world(path, written), cases)
@@ -117,9 +118,7 @@ def as_table(turns: list[Turn]) -> pd.DataFrame:
     columns: dict[str, Any] = {}
     for name, column in turned({str(name): FRAME[name].to_numpy() for name in FRAME}, turns).items():
         flat = column.reshape(-1)
-        if flat.dtype.kind in "Vc":
-            flat = flat.astype(str)
-        columns[name] = pd.Series(flat[:N]).reset_index(drop=True)
+        columns[name] = pd.Series(flat.tolist() if flat.dtype.kind in "Vc" else flat).iloc[:N]
     return pd.DataFrame(columns)
 
 
