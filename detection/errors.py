@@ -1,6 +1,5 @@
 """The one exception that means "the input is wrong", as opposed to "the program is wrong"."""
 
-
 LONGEST, ENDS = 700, 300
 """Characters of the longest sentence, and of what is kept at either end of a longer one."""
 
