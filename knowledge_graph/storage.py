@@ -255,6 +255,9 @@ def _check(round_: Round, library: Library) -> None:
     unified = round_.unified
     d = len(unified.loadings)
     objects = n if len(round_.sd) else 0
+    told = unified.loadings.shape[:1] + unified.weights.shape[:1]
+    if library.features is not None and not set(told) <= {0, library.features.shape[1]}:
+        raise ValueError(f"the concepts of merge {round_.number} are told by {max(told)} features")
     for name, array, shape in (
         ("scores", unified.scores, (p if len(unified.scores) else 0, k)),
         ("loadings", unified.loadings, (d, k)),
