@@ -202,19 +202,26 @@ def assert_same_concepts(a: Unified, b: Unified, within: float) -> None:
     np.testing.assert_allclose(b.loadings[:, at] * sign, a.loadings, rtol=0, atol=10 * within)
 
 
-WITHIN = {"gcca": 1e-6, "clustering": 1e-6, "covariance": 1e-6}
+WITHIN = 1e-6
 
 
 def check_merge(drawn: tuple[Views, NDArray[np.float32], int], method: Method) -> None:
+    """The signs of dimensions change nothing, however views are unified; nor does the order of views, by GCCA.
+
+    There the edge of chance is a formula, as long as everybody has seen all objects. The other methods draw chance
+    agent by agent, so that in another order another one is drawn, and concepts near its edge come or go: that is how
+    they are built. What is promised of their order, where concepts are far from the edge, is tested with them.
+    """
     views, features, seed = drawn
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(views))
     sign = rng.choice([-1.0, 1.0], size=views.held.shape).astype(np.float32)
     usual = unify(views, features=features, method=method)
-    assert_same_concepts(usual, unify(views.take(order), features=features, method=method), WITHIN[method])
-    counted(CHECKED)
+    if method == "gcca":
+        assert_same_concepts(usual, unify(views.take(order), features=features, method=method), WITHIN)
+        counted(CHECKED)
     flipped = unify(turned_round(views, sign), features=features, method=method)
-    assert_same_concepts(usual, flipped, WITHIN[method])
+    assert_same_concepts(usual, flipped, WITHIN)
     counted(CHECKED)
     assert ((usual.support >= 0) & (usual.support <= 1 + ROUNDING)).all()
     assert (np.abs(usual.correlation) <= 1 + ROUNDING).all()
