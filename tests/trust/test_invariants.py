@@ -136,7 +136,7 @@ def assert_history_leads_here(library: Library) -> None:
     assert len(set(library.names.values())) == len(library.names), "a word names one concept"
 
 
-@amounts(6, 150)
+@amounts(6, 250)
 def test_what_holds_in_every_life_in_every_world(cases: int) -> None:
     go_through(societies(), check_life, cases)
 
