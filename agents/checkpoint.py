@@ -18,6 +18,7 @@ from agents.interactions import InteractionLog
 from agents.population import Population
 from agents.selection import Deaths
 from agents.society import Counters, Society
+from agents.soundness import check_sound
 from agents.world import World
 
 VERSION = 3
@@ -93,20 +94,29 @@ def restored(
             society = founded(world, config, scalars["seed"], device)
         _restore_population(society.population, _part(arrays, "population"))
         society.rng.bit_generator.state = scalars["rng"]
-        society.steps = scalars["steps"]
-        society.counters = Counters(**scalars["counters"])
+        society.steps = _count("steps", scalars["steps"])
+        society.counters = Counters(**{name: _count(name, value) for name, value in scalars["counters"].items()})
         society.ledger = Ledger(
-            count=float(arrays["ledger/count"]),
-            total=arrays["ledger/total"].copy(),
-            squares=arrays["ledger/squares"].copy(),
+            count=float(_numbers(arrays, "ledger/count", ())),
+            total=_numbers(arrays, "ledger/total", (3,)).copy(),
+            squares=_numbers(arrays, "ledger/squares", (3, 3)).copy(),
         )
-        society.edges = arrays["edges"].copy() if "edges" in arrays else None
+        society.edges = _edges(arrays["edges"], config.agents) if "edges" in arrays else None
         society.deaths = _unpacked(_part(arrays, "deaths"))
         society.library.restore(_part(arrays, "library"))
         society.log = InteractionLog.restored(_part(arrays, "log"))
+        check_sound(
+            society.population,
+            world,
+            steps=society.steps,
+            next_id=society.counters.next_id,
+            n_words=society.counters.n_words,
+        )
+        if society.population.concept.max(initial=-1) >= len(society.library):
+            raise ValueError("concept names what is not in the library")
     except InputError:
         raise
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise InputError(
             f"the checkpoint is damaged ({type(error).__name__}: {first_sentence(error)}); start the run anew"
         ) from error
@@ -164,8 +174,41 @@ def _packed(deaths: list[tuple[int, Deaths]]) -> dict[str, NDArray[np.generic]]:
     return packed
 
 
+def _count(name: str, value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 2**63:
+        raise ValueError(f"{name} is {value!r}")
+    return value
+
+
+def _numbers(arrays: Mapping[str, NDArray[Any]], name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """An array of finite floats of this shape."""
+    array = arrays[name]
+    if array.dtype != np.float64 or array.shape != shape or not np.isfinite(array).all():
+        raise ValueError(f"{name} is {array.dtype} {array.shape}, not finite float64 {shape}")
+    return array
+
+
+def _edges(edges: NDArray[Any], n_agents: int) -> NDArray[np.intp]:
+    sound = edges.dtype.kind == "i" and edges.ndim == 2 and edges.shape[1] == 2
+    if not sound or ((edges < 0) | (edges >= n_agents)).any():
+        raise ValueError(f"edges are {edges.dtype} {edges.shape}, or tie agents that there are not")
+    return edges.astype(np.intp)
+
+
+DEATHS = {"fitness": "f"}
+"""The column of the record of deaths that holds fractions; all others hold whole numbers."""
+
+
 def _unpacked(packed: Mapping[str, NDArray[Any]]) -> list[tuple[int, Deaths]]:
-    ends = np.cumsum(packed["sizes"])
+    for name, column in packed.items():
+        kinds = DEATHS.get(name, "i")
+        # A column of nobody is of no kind.
+        if column.ndim != 1 or (len(column) and column.dtype.kind not in kinds) or not np.isfinite(column).all():
+            raise ValueError(f"the record of deaths has {column.dtype} {column.shape} for its {name}")
+    sizes, dead = packed["sizes"], {len(packed[field.name]) for field in dataclasses.fields(Deaths)}
+    if len(sizes) != len(packed["steps"]) or (sizes < 0).any() or dead != {int(sizes.sum())}:
+        raise ValueError("the record of deaths has columns of different lengths")
+    ends = np.cumsum(sizes)
     parts = {f.name: np.split(packed[f.name], ends[:-1]) for f in dataclasses.fields(Deaths)}
     return [
         (int(step), Deaths(**{name: columns[i] for name, columns in parts.items()}))

@@ -169,11 +169,21 @@ class InteractionLog:
             If the arrays are not those of a log.
         """
         scenes = arrays["row/candidates"]
-        log = cls(size=int(arrays["size"]), candidates=scenes.shape[1])
+        if scenes.ndim != 2 or scenes.shape[1] == 0:
+            raise ValueError(f"candidates are {scenes.shape}")
+        size, heard = (_number(arrays[name], name) for name in ("size", "heard"))
+        if len(scenes) > min(size, heard):
+            raise ValueError(f"of {heard} conversations {len(scenes)} are kept where there is room for {size}")
+        log = cls(size=size, candidates=scenes.shape[1])
         rows = np.zeros(len(scenes), dtype=log._rows.dtype)
         for name in rows.dtype.names or ():
-            rows[name] = arrays[f"row/{name}"]
-        log.heard = int(arrays["heard"])
+            column = arrays[f"row/{name}"]
+            if column.shape != rows[name].shape or column.dtype != rows[name].dtype:
+                raise ValueError(f"{name} is {column.dtype} {column.shape}, not {rows[name].dtype} {rows[name].shape}")
+            rows[name] = column
+        if not ((rows["key"] >= 0) & (rows["key"] < 1)).all() or np.isinf(rows["level"]).any():
+            raise ValueError("key or level is no such number")
+        log.heard = heard
         log.rng.bit_generator.state = json.loads(str(arrays["generator"]))
         log._rows, log._kept = rows, len(rows)
         if log._kept == log.size and log.size:
@@ -206,6 +216,12 @@ def conversations(
     picked = outcome.picked[at]
     rows["picked"] = np.where(picked >= 0, scene[each, picked], NOTHING)
     return rows
+
+
+def _number(value: NDArray[Any], name: str) -> int:
+    if value.shape != () or value.dtype.kind != "i" or value < 0:
+        raise ValueError(f"{name} is {value.dtype} {value.shape}, not a number from 0 up")
+    return int(value)
 
 
 # ---- reading

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from agents.archive import array_names, first_sentence, read_arrays
 from agents.errors import InputError
 from agents.instances import ARRAYS, Instances, instances_of, is_of_objects
+from knowledge_graph.files import DAMAGE
 
 LABELS = ("labels", "label")
 """What the labels are called, if nothing else is said (in tables also in capitals)."""
@@ -157,7 +158,8 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 
     try:
         frame = pd.read_parquet(path)
-    except (OSError, ValueError, ArrowException) as error:
+    # What tells pandas of the columns has no checksum in the file, and may be nonsense in any way.
+    except (*DAMAGE, TypeError, AttributeError, ArrowException) as error:
         raise InputError(f"{path} is not a whole .parquet table ({_parse_error(error)}); write it anew") from error
     frame.columns = pd.Index([str(name) for name in frame.columns])
     _check_distinct(list(frame.columns), path, "the table")
@@ -226,6 +228,7 @@ def _labels(
     """Labels as indices into their names; whole numbers are indices into ``categories`` already, where those are."""
     values = _column(values, n_objects, path, key)
     if values.dtype.kind == "f":
+        values = values.astype(np.float64)  # half precision holds no number to compare with
         if not ((values == np.round(values)) & (np.abs(values) < EXACT)).all():
             raise InputError(f"{path}: {key!r} holds fractions, but labels are whole numbers or texts")
         values = values.astype(np.int64)

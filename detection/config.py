@@ -300,6 +300,8 @@ def from_json(kind: type[Config], fields: Mapping[str, Any], *, source: str) -> 
     InputError
         If a field is unknown or has a value that ``kind`` refuses; the sentence begins with ``source``.
     """
+    if not isinstance(fields, Mapping):
+        raise InputError(f"{source} is {fields!r}, but it must be an object with the fields of a {kind.__name__}")
     try:
         values = {name: _typed(name, value) for name, value in fields.items()}
         _refuse_wrong_kinds(kind, values)
@@ -307,7 +309,8 @@ def from_json(kind: type[Config], fields: Mapping[str, Any], *, source: str) -> 
     except InputError as error:
         raise InputError(f"{source}: {error}") from None
     except (TypeError, ValueError, KeyError, OverflowError) as error:
-        raise InputError(f"{source} holds no {kind.__name__} of this version ({error}); write it anew") from None
+        said = " ".join(str(error).split())  # a name that it quotes may have line breaks
+        raise InputError(f"{source} holds no {kind.__name__} of this version ({said}); write it anew") from None
 
 
 def _plain(value: Any) -> Any:

@@ -101,7 +101,7 @@ def _clear(directory: Path) -> None:
 def _refuse_other(path: Path, work: Mapping[str, Any]) -> None:
     try:
         there = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be read ({error}); leave --resume out to begin anew") from error
     if there == work:
         return

@@ -358,7 +358,7 @@ def seen(sight: Sight) -> bool:
     try:
         with np.load(sight.file, allow_pickle=False) as arrays:
             said = json.loads(str(arrays["source"]))
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+    except (OSError, EOFError, ValueError, KeyError, RecursionError, zipfile.BadZipFile):
         return False
     sides = {"short_side": sight.sides[0], "max_side": sight.sides[1]}
     wanted = {name: value for name, value in sight.source.items() if name != "preset"} | sides

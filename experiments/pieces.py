@@ -70,7 +70,7 @@ class Kept:
                 }
                 for piece in pieces
             }
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise InputError(f"{self.path} does not hold finished pieces of work; remove it to begin anew") from error
         if of != json.loads(json.dumps(dict(self.of))):
             raise InputError(

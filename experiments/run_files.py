@@ -126,7 +126,8 @@ def saved(out: Path) -> Saved:
     try:
         run = json.loads(str(arrays.pop("run")))
         recorder, lived_s, lived_as = Recorder(**run["recorder"]), float(run["lived_s"]), dict(run["config"])
-    except (KeyError, TypeError, ValueError) as error:
+        _check_recorder(recorder, lived_s)
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise InputError(
             f"{out / CHECKPOINT} is not the checkpoint of a run ({type(error).__name__}: {first_sentence(error)}); "
             "start the run anew"
@@ -185,12 +186,34 @@ def to_csv(rows: Sequence[Mapping[str, object]], *, columns: Sequence[str]) -> b
     return buffer.getvalue().encode()
 
 
+def _check_recorder(recorder: Recorder, lived_s: float) -> None:
+    """Refuse a memory that no run has; shares of steps in which nobody talked are nan."""
+    for name in ("success", "known"):
+        told = getattr(recorder, name)
+        if not isinstance(told, list) or not all(type(one) is float and not one < 0 and not one > 1 for one in told):
+            raise ValueError(f"{name} is not a list of shares")
+    number = (int, float, type(None))
+    rows = recorder.rows
+    unlived = {} if recorder.unlived is None else recorder.unlived
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in (unlived, *rows)):
+        raise ValueError("what was measured is not a list of rows")
+    if not all(type(value) in number for row in (unlived, *rows) for value in row.values()):
+        raise ValueError("what was measured is not made of numbers")
+    if any(row.keys() != rows[0].keys() for row in rows):
+        raise ValueError("what was measured is not the same in every row")
+    first = recorder.first_merge
+    if len(recorder.success) != len(recorder.known) or not (first is None or type(first) is int):
+        raise ValueError("the steps that were lived are not told once each")
+    if not 0 <= lived_s < float("inf"):
+        raise ValueError(f"it has been lived for {lived_s} seconds")
+
+
 def _config(path: Path) -> dict[str, Any]:
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); give the directory of a run") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not JSON ({first_sentence(error)}); put back what the run wrote") from error
     if not isinstance(fields, dict):
         raise InputError(f"{path} is not the configuration of a run; put back what the run wrote")

@@ -13,7 +13,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+import typing
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -220,6 +221,7 @@ def resumed(config: RunConfig, flags: Sequence[str]) -> tuple[RunConfig, Saved]:
             f"the run in {config.resume} is of another version of this program ({min(strange)} is new or gone); go on "
             "with that version, or start a new run"
         )
+    _check_kinds(saved.config, config.resume / run_files.CONFIG)
     longer = dataclasses.replace(RunConfig(**saved.config), steps=config.steps or saved.config["steps"])
     if "--device" in flags:
         longer = dataclasses.replace(longer, device=config.device)
@@ -229,6 +231,16 @@ def resumed(config: RunConfig, flags: Sequence[str]) -> tuple[RunConfig, Saved]:
             "least as many"
         )
     return longer, saved
+
+
+def _check_kinds(fields: Mapping[str, Any], path: Path) -> None:
+    """Refuse values of a saved configuration that are not of the kind that the command line would give."""
+    hints = typing.get_type_hints(RunConfig)
+    for name, value in fields.items():
+        kinds = typing.get_args(hints[name]) or (hints[name],)
+        allowed = {kind if isinstance(kind, type) else type(kind) for kind in kinds}
+        if type(value) not in (allowed | {int} if float in allowed else allowed):
+            raise InputError(f"{path} says {name} is {value!r}, which is no value for it; put back what the run wrote")
 
 
 def settle(config: RunConfig, saved: Saved | None) -> tuple[Society, Recorder, float]:
@@ -255,6 +267,11 @@ def settle(config: RunConfig, saved: Saved | None) -> tuple[Society, Recorder, f
             society = checkpoint.restored(saved.arrays, world, society_config(config), device=device)
         except InputError as error:
             raise InputError(f"{saved.path}: {error}") from error
+        if society.steps != saved.steps:
+            raise InputError(
+                f"{saved.path} is of a society that has lived {society.steps} steps, but tells of {saved.steps}; start "
+                "the run anew"
+            )
         return society, saved.recorder, saved.lived_s
     except MemoryError as error:
         raise InputError(

@@ -5,25 +5,34 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import re
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from knowledge_graph.files import DAMAGE, atomic_write, read_member
-from knowledge_graph.history import Event, Round
-from knowledge_graph.views import Unified, Views
+from knowledge_graph.history import Event, Round, alive
+from knowledge_graph.views import Unified, Views, check_sound
 
 if TYPE_CHECKING:
     from knowledge_graph.library import Library
+
+Entry = TypeVar("Entry")
 
 VERSION = 1
 FORMAT = "dimensional-views library"
 
 ROUND_ARRAYS = ("membership", "seen", "mean", "sd", "overlap")
+
+WHOLE = {"probe", "membership", "seen", "agent", "words", "kind", "sources", "born", "sensor"}
+"""Arrays of whole numbers; `held` is of yes and no, and all others of finite numbers."""
+
+LARGEST_WORD = 2**31 - 1
+"""Words are counted in 32 bits."""
 
 
 def state(library: Library) -> dict[str, NDArray[np.generic]]:
@@ -66,8 +75,8 @@ def restore(library: Library, arrays: Mapping[str, NDArray[Any]]) -> None:
     lost = set(scalars["arrays"]) - set(arrays)
     if lost:
         raise KeyError(min(lost))
-    rounds = []
-    for told in scalars["rounds"]:
+    rounds: list[Round] = []
+    for told in _each(scalars["rounds"], dict, "rounds"):
         prefix = f"{told['number']}/"
         parts = {
             part: {
@@ -77,20 +86,25 @@ def restore(library: Library, arrays: Mapping[str, NDArray[Any]]) -> None:
             }
             for part in ("unified", "views")
         }
-        unified = Unified(method=told["method"], **parts["unified"])
-        views = Views(**parts["views"])
+        rest = {name: arrays[prefix + name] for name in ROUND_ARRAYS}
+        _check_kinds({**parts["unified"], **parts["views"], **rest}, told["number"])
+        events = (
+            Event(**{**event, "parents": tuple(_each(event["parents"], str, "parents"))})
+            for event in _each(told["events"], dict, "events")
+        )
         round_ = Round(
-            number=int(told["number"]),
-            step=int(told["step"]),
-            ids=tuple(told["ids"]),
-            unified=unified,
-            views=views,
-            events=tuple(Event(**{**event, "parents": tuple(event["parents"])}) for event in told["events"]),
-            **{name: arrays[prefix + name] for name in ROUND_ARRAYS},
+            number=_whole(told["number"], "number", least=len(rounds) + 1, most=len(rounds) + 1),
+            step=_whole(told["step"], "step"),
+            ids=tuple(_each(told["ids"], str, "ids")),
+            unified=Unified(method=str(told["method"]), **parts["unified"]),
+            views=Views(**parts["views"]),
+            events=tuple(events),
+            **rest,
         )
         _check(round_, library)
         rounds.append(round_)
-    names = {str(name): int(word) for name, word in scalars["names"].items()}
+    _check_history(rounds)
+    names = {str(name): _whole(word, "a name", least=0, most=LARGEST_WORD) for name, word in scalars["names"].items()}
     missing = {name for round_ in rounds for name in round_.ids} - set(names)
     if missing:
         raise ValueError(f"concepts without a name: {', '.join(sorted(missing))}")
@@ -146,28 +160,38 @@ def load(path: Path | str, *, spell: Callable[[int], str] | None = None) -> Libr
         if about["format"] != FORMAT:
             raise ValueError("it holds something else")
         version = about["version"]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not a library; give a file that Library.save wrote") from error
     if version != VERSION:
         raise ValueError(
-            f"{path} is a library of version {version}, but this program reads version {VERSION}; load it "
+            f"{path} is a library of version {_line(version)}, but this program reads version {VERSION}; load it "
             "with the program that wrote it"
         )
     try:
         if about["features"] != ("features" in arrays):
             raise KeyError("features")
+        names = about["feature_names"]
+        spelled = {int(word): text for word, text in about["words"].items()}
+        _each(list(spelled.values()), str, "words")
+        _check_kinds({name: arrays[name] for name in ("probe", "features") if name in arrays}, 0)
         library = Library(
             probe=arrays["probe"],
             features=arrays.get("features"),
-            feature_names=about["feature_names"],
-            spell=spell or _spelling({int(word): str(text) for word, text in about["words"].items()}),
+            feature_names=None if names is None else _each(names, str, "feature_names"),
+            spell=spell or _spelling(spelled),
             method=cast(Any, about["method"]),
             count=cast(Any, about["count"]),
         )
         restore(library, {name[len("state/") :]: array for name, array in arrays.items() if name.startswith("state/")})
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f"{path} is damaged ({type(error).__name__}: {error}); save it anew") from error
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged ({type(error).__name__}: {_line(error)}); save it anew") from error
     return library
+
+
+def _line(value: object) -> str:
+    """What something says, as a part of a sentence: in one line, and not too long."""
+    text = " ".join(str(value).split())
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def _arrays(data: bytes) -> dict[str, NDArray[Any]]:
@@ -176,12 +200,64 @@ def _arrays(data: bytes) -> dict[str, NDArray[Any]]:
         return {name.removesuffix(".npy"): read_member(archive, name) for name in archive.namelist()}
 
 
+def _check_kinds(arrays: Mapping[str, NDArray[Any]], number: int) -> None:
+    """Refuse arrays that hold something else than they should, and numbers that are not finite."""
+    for name, array in arrays.items():
+        right = "b" if name == "held" else "iu" if name in WHOLE else "f"
+        if name == "features" and array.dtype.kind in "iu":
+            continue
+        if array.dtype.kind not in right:
+            raise ValueError(f"{name} of merge {number} holds {array.dtype} values")
+        if right == "f" and not np.isfinite(array).all():
+            raise ValueError(f"{name} of merge {number} holds values that are not finite")
+
+
+def _check_history(rounds: Sequence[Round]) -> None:
+    """Refuse events that do not lead to the concepts there are."""
+    events: list[Event] = []
+    for round_ in rounds:
+        for event in round_.events:
+            _check_event(event)
+            if event.kind in ("birth", "split", "return") and event.concept not in round_.ids:
+                raise ValueError(f"merge {round_.number} tells of a {event.kind} of what is not there")
+        events += round_.events
+        if alive(events) != set(round_.ids) or len(set(round_.ids)) < len(round_.ids):
+            raise ValueError(f"the events up to merge {round_.number} do not lead to its concepts")
+
+
+def _check_event(event: Event) -> None:
+    if event.kind not in ("birth", "split", "return", "merge", "retirement"):
+        raise ValueError(f"{event.kind!r} is no kind of event")
+    for name in (event.concept, *event.parents):
+        if not isinstance(name, str) or not re.fullmatch(r"c[1-9][0-9]{0,17}", name):
+            raise ValueError(f"{name!r} is no concept")
+    _whole(event.step, "step")
+    _whole(event.round, "round", least=0)
+
+
+def _each(values: Any, kind: type[Entry], name: str) -> list[Entry]:
+    """A list whose entries are all of one kind."""
+    if not isinstance(values, list) or not all(isinstance(value, kind) for value in values):
+        raise TypeError(f"{name} are not a list of what they should be")
+    return values
+
+
+def _whole(value: Any, name: str, *, least: int = -(2**63), most: int = 2**63 - 1) -> int:
+    if type(value) is not int or not least <= value <= most:
+        raise ValueError(f"{name} is {value!r}")
+    return value
+
+
 def _check(round_: Round, library: Library) -> None:
-    """Refuse arrays whose shapes do not belong together."""
+    """Refuse arrays whose shapes do not belong together, and what no merge would take in."""
+    check_sound(round_.views)
     n, slots, k, p = *round_.views.held.shape, len(round_.ids), len(library.probe)
     unified = round_.unified
     d = len(unified.loadings)
     objects = n if len(round_.sd) else 0
+    told = unified.loadings.shape[:1] + unified.weights.shape[:1]
+    if library.features is not None and not set(told) <= {0, library.features.shape[1]}:
+        raise ValueError(f"the concepts of merge {round_.number} are told by {max(told)} features")
     for name, array, shape in (
         ("scores", unified.scores, (p if len(unified.scores) else 0, k)),
         ("loadings", unified.loadings, (d, k)),

@@ -175,7 +175,7 @@ def check_sound(views: Views) -> None:
         raise ValueError(f"a dimension is of the kind {wrong}, but those held are 1 (raw) or 2 (abstract)")
     if views.levels is not None and np.isinf(views.levels).any():
         raise ValueError("levels are infinite; give numbers, and nan for objects that an agent has not seen")
-    for name in ("loading", "structure", "phi"):
+    for name in ("loading", "structure", "phi", "score"):
         array = getattr(views, name)
         if array is not None and not np.isfinite(array).all():
             raise ValueError(f"{name} has values that are not finite; give numbers, and 0 in empty slots")

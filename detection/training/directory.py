@@ -85,7 +85,7 @@ def read_config(out: Path) -> TrainConfig:
         fields = json.loads(path.read_text())
     except FileNotFoundError:
         raise InputError(f"out is {out}, which holds no run to go on with (no {CONFIG}); leave --resume out") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be read ({error}); give a directory that a run has been written to") from error
     if not isinstance(fields, dict):
         raise InputError(f"{path} holds no configuration; give a directory that a run has been written to")
