@@ -61,7 +61,7 @@ def build(directory: Path) -> list[str]:
 def main() -> int:
     """The command line; returns the exit status."""
     sys.path.insert(0, str(ROOT))
-    directory = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "build" / "api"
+    directory = Path(sys.argv[1]) if len(sys.argv) > 1 else Path("build", "api")
     complaints = build(directory)
     print("\n".join([*complaints, f"{len(list(directory.rglob('*.html')))} pages in {directory}"]))
     return 1 if complaints else 0
