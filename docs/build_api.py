@@ -7,7 +7,9 @@ Any warning is an error: the exit status is 1, and every warning is printed.
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import pkgutil
 import sys
 import types
 import typing
@@ -40,6 +42,19 @@ def resolve(cls: type) -> None:
                 annotations[field] = hints[field]
 
 
+def specifications() -> list[str]:
+    """The packages, and those modules in them that pdoc does not come to by itself, since no package offers them."""
+    found: list[str] = []
+    reached: set[str] = set()
+    for package in PACKAGES:
+        inside = pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}.")
+        for name in (package, *(module.name for module in inside if "._" not in module.name)):
+            if name not in reached:
+                found.append(name)
+                reached |= set(pdoc.extract.walk_specs([name]))
+    return found
+
+
 def build(directory: Path) -> list[str]:
     """Write the pages; the warnings that this gave."""
     # A module that there is for type checkers only; one signature names its one class.
@@ -48,13 +63,13 @@ def build(directory: Path) -> list[str]:
     sys.modules.setdefault("_typeshed", stubs)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        names = pdoc.extract.walk_specs(PACKAGES)
-        for name in names:
+        specs = specifications()
+        for name in pdoc.extract.walk_specs(specs):
             for _, cls in inspect.getmembers(pdoc.extract.load_module(name), inspect.isclass):
                 if cls.__module__ == name:
                     resolve(cls)
         pdoc.render.configure(docformat="numpy", footer_text="dimensional-views")
-        pdoc.pdoc(*PACKAGES, output_directory=directory)
+        pdoc.pdoc(*specs, output_directory=directory)
     return [str(warning.message) for warning in caught]
 
 
