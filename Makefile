@@ -7,11 +7,11 @@ OUT    ?= runs/objects
 
 # Tests of one file stay in one process, which has one thread for its matrices: more would wait for each other.
 PARALLEL ?= --numprocesses 2 --dist loadfile
-test check-slow: export OMP_NUM_THREADS = 1
+test check-slow coverage: export OMP_NUM_THREADS = 1
 
 PHOTOGRAPHS ?= $(wildcard ../shared/data/coco-tiny)
 
-.PHONY: run test check-slow objects baselines-mini frozen-batchnorm notebook lint format clean
+.PHONY: run test check-slow coverage docs objects baselines-mini frozen-batchnorm notebook lint format clean
 
 run: $(VENV)/installed-run  ## live a society among objects of real photographs and write its report (under two minutes)
 	$(BIN)/python -m experiments.run_society --out $(OUT)
@@ -21,6 +21,12 @@ test: $(VENV)/installed-dev  ## the tests (under ten minutes on two cores)
 
 check-slow: $(VENV)/installed-dev  ## what takes longer
 	$(BIN)/python -m pytest -m slow
+
+coverage: $(VENV)/installed-dev  ## the tests, and which lines they went through: build/coverage/index.html
+	$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report=term --cov-report=html:build/coverage $(TESTS)
+
+docs: $(VENV)/installed-dev  ## the API reference from docstrings, build/api/index.html (a quarter of a minute)
+	$(BIN)/python docs/build_api.py
 
 objects: $(VENV)/installed-run  ## make the embeddings that societies live among anew, from photographs of COCO
 	$(BIN)/python -m detection.embed --preset mini --features backbone --split train2017 val2017 \

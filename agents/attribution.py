@@ -211,6 +211,7 @@ class Ledger:
     squares: NDArray[np.float64] = dataclasses.field(default_factory=lambda: np.zeros((3, 3)))
 
     def add(self, outcome: NDArray[np.floating], own: NDArray[np.floating], others: NDArray[np.floating]) -> None:
+        """Take in outcomes ``[n]`` and, beside each, the own standing and that of others ``[n]``."""
         rows = np.stack([outcome, own, others]).astype(np.float64)
         self.count += rows.shape[1]
         self.total += rows.sum(axis=1)

@@ -94,10 +94,12 @@ class Population:
 
     @property
     def n_slots(self) -> int:
+        """The width of a view: 8, or fewer if the configuration says so."""
         return self.kind.shape[1]
 
     @property
     def n_sensors(self) -> int:
+        """How many features an agent senses."""
         return self.sensor.shape[1]
 
     @property
@@ -107,6 +109,7 @@ class Population:
 
     @property
     def bytes_per_agent(self) -> float:
+        """Bytes of all columns, for one agent."""
         return sum(column.nbytes for column in self.columns().values()) / max(len(self), 1)
 
     def columns(self) -> dict[str, NDArray[Any]]:
@@ -114,6 +117,7 @@ class Population:
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     def copy(self) -> Population:
+        """The same agents in columns of their own."""
         return Population(**{name: column.copy() for name, column in self.columns().items()})
 
     def self_esteem(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:

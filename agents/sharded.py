@@ -53,9 +53,11 @@ class Here:
     """This process, where everything is done at once, one shard after the other."""
 
     def submit(self, work: Callable[..., Any], /, *args: Any, home: int | None = None) -> Any:
+        """What ``work`` gives, at once; it is the same at every ``home``."""
         return work(*args)
 
     def gather(self, results: Sequence[Any]) -> list[Any]:
+        """The results, which are here already."""
         return list(results)
 
     def keep(self, days: int, society: ShardedSociety) -> None:
@@ -87,6 +89,7 @@ class Day:
 
     @property
     def bytes_a_tick(self) -> float:
+        """Bytes of letters, views and word that were sent, for a tick of the day."""
         return (self.letter_bytes + self.view_bytes + self.word_bytes) / self.ticks
 
 
@@ -278,19 +281,23 @@ def itself(thing: Any) -> Any:
 
 
 def shard_of(evening: Evening) -> Shard:
+    """The shard as it is in the evening."""
     return evening.shard
 
 
 def post_to(evening: Evening, number: int) -> Post:
+    """What it has written to shard ``number``."""
     return evening.post[number]
 
 
 def views_in(evening: Evening) -> Views:
+    """The views that it hands to the library; only where there is a merge."""
     assert evening.views is not None
     return evening.views
 
 
 def tally_of(evening: Evening) -> Tally:
+    """What was counted that day."""
     return evening.tally
 
 
@@ -303,6 +310,7 @@ def sample_of(shard: Shard, number: int) -> Population:
 
 
 def digest_of(shard: Shard) -> str:
+    """A digest of all that a shard is made of."""
     return digest(shards.state(shard))
 
 

@@ -143,6 +143,7 @@ class Post:
 
     @property
     def nbytes(self) -> int:
+        """Bytes of letters and answers."""
         return self.letters.nbytes + (0 if self.answers is None else self.answers.nbytes)
 
     def __sizeof__(self) -> int:
@@ -158,6 +159,7 @@ class Told:
 
     @property
     def nbytes(self) -> int:
+        """Bytes of the library's word and of what it says of the views merged."""
         return self.word.nbytes + self.merge.concept.nbytes + self.merge.sign.nbytes
 
 

@@ -81,10 +81,12 @@ class World:
 
     @property
     def n_objects(self) -> int:
+        """How many objects there are, held-out ones too."""
         return len(self.features)
 
     @property
     def n_features(self) -> int:
+        """How many features an object has."""
         return self.features.shape[1]
 
     @functools.cached_property

@@ -30,11 +30,16 @@ class Found(Protocol):
     """Anything with boxes [n, 4], scores [n] and labels [n]; ``masks``, where it has them, as `draw_objects` says."""
 
     @property
-    def boxes(self) -> Tensor: ...
+    def boxes(self) -> Tensor:
+        """Xyxy in pixels, float [n, 4]."""
+
     @property
-    def scores(self) -> Tensor: ...
+    def scores(self) -> Tensor:
+        """Float [n]."""
+
     @property
-    def labels(self) -> Tensor: ...
+    def labels(self) -> Tensor:
+        """Indices of categories, int64 [n]."""
 
 
 def colour(label: int) -> Colour:

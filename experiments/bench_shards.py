@@ -209,6 +209,7 @@ def check_same(found: Sequence[Measured]) -> None:
 
 
 def named(workers: int) -> str:
+    """Where it was lived, in words."""
     return "this process" if workers == 0 else f"{workers} worker{'s' if workers > 1 else ''}"
 
 

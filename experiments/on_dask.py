@@ -188,12 +188,15 @@ def read_shard(
 
 
 def shard_in(read: tuple[Shard, list[Post]]) -> Shard:
+    """The shard of what was read from a file."""
     return read[0]
 
 
 def mail_in(read: tuple[Shard, list[Post]]) -> list[Post]:
+    """The mail of what was read from a file."""
     return read[1]
 
 
 def is_there(shard: Shard) -> bool:
+    """True, once there is a shard."""
     return True

@@ -34,6 +34,7 @@ class Dimension:
     words: list[int] = dataclasses.field(default_factory=list)
 
     def add_word(self, word: int, vocabulary: int) -> None:
+        """Learn a word; the oldest is forgotten where there are more than ``vocabulary``."""
         self.words = [*self.words, word][-vocabulary:]
 
 

@@ -22,6 +22,7 @@ N_WORDS = 6
 
 
 def map_section(society: Society, library: Library) -> Section:
+    """The map of concepts, agents' dimensions and words."""
     figure = concept_graph(library, feature_names=society.world.feature_names)
     if not len(library):
         why = (
@@ -51,6 +52,7 @@ def map_section(society: Society, library: Library) -> Section:
 
 
 def looks_section(society: Society, library: Library) -> Section:
+    """What the best supported concepts look like."""
     world = society.world
     heading = "What the strongest concepts look like"
     if not len(library):
@@ -158,6 +160,7 @@ def how_counted(library: Library, unified: Unified) -> Told:
 
 
 def number_section(library: Library, metrics: Sequence[Row]) -> Section:
+    """Why there are as many concepts as there are."""
     unified = library.unified
     if unified is None:
         text = "How many dimensions are shared shows when views are merged; they have not been yet."

@@ -95,6 +95,7 @@ class Measured:
 
     @property
     def agent_steps_per_s(self) -> float:
+        """How many agents go through a step in a second."""
         return self.point.agents / self.seconds
 
 

@@ -137,6 +137,7 @@ class Clusters:
 
     @property
     def n_concepts(self) -> int:
+        """How many clusters were kept."""
         return int(self.concept.max(initial=-1)) + 1
 
 

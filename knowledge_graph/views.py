@@ -211,6 +211,7 @@ class Unified:
 
     @property
     def n_concepts(self) -> int:
+        """How many concepts there are."""
         return self.support.shape[0]
 
 

@@ -43,6 +43,7 @@ class Word:
 
     @property
     def nbytes(self) -> int:
+        """Bytes of scores and words."""
         return self.scores.nbytes + self.word.nbytes
 
     def consult(self, views: Views) -> Merge:

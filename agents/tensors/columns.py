@@ -56,14 +56,17 @@ class Columns:
 
     @property
     def device(self) -> torch.device:
+        """Where the columns are."""
         return self.body.device
 
     @property
     def n_sensors(self) -> int:
+        """How many features an agent senses."""
         return self.sensor.shape[1]
 
     @property
     def n_slots(self) -> int:
+        """The width of a view."""
         return self.kind.shape[1]
 
     def at(self, rows: Tensor, slots: Tensor) -> Tensor:
@@ -96,6 +99,7 @@ class Sights:
 
     @classmethod
     def of(cls, world: World, device: torch.device) -> Sights:
+        """What of ``world`` is looked at, on ``device``."""
         return cls(
             features=torch.tensor(world.features, device=device),
             train=torch.tensor(world.train, device=device, dtype=torch.int64),
