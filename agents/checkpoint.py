@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.archive import first_sentence
+from agents.archive import first_sentence, part_of
 from agents.attribution import Ledger
 from agents.config import SocietyConfig
 from agents.errors import InputError
@@ -91,7 +91,7 @@ def restored(
             society = kind(world, config, seed=scalars["seed"])
         else:
             society = founded(world, config, scalars["seed"], device)
-        _restore_population(society.population, _part(arrays, "population"))
+        _restore_population(society.population, part_of(arrays, "population"))
         society.rng.bit_generator.state = scalars["rng"]
         society.steps = scalars["steps"]
         society.counters = Counters(**scalars["counters"])
@@ -101,9 +101,9 @@ def restored(
             squares=arrays["ledger/squares"].copy(),
         )
         society.edges = arrays["edges"].copy() if "edges" in arrays else None
-        society.deaths = _unpacked(_part(arrays, "deaths"))
-        society.library.restore(_part(arrays, "library"))
-        society.log = InteractionLog.restored(_part(arrays, "log"))
+        society.deaths = _unpacked(part_of(arrays, "deaths"))
+        society.library.restore(part_of(arrays, "library"))
+        society.log = InteractionLog.restored(part_of(arrays, "log"))
     except InputError:
         raise
     except (KeyError, TypeError, ValueError, IndexError) as error:
@@ -146,10 +146,6 @@ def _restore_population(population: Population, columns: Mapping[str, NDArray[An
         if saved.shape != fresh.shape or saved.dtype != fresh.dtype:
             raise ValueError(f"{name} is {saved.dtype} {saved.shape}, not {fresh.dtype} {fresh.shape}")
         fresh[...] = saved
-
-
-def _part(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
-    return {name[len(prefix) + 1 :]: arrays[name] for name in arrays if name.startswith(prefix + "/")}
 
 
 def _packed(deaths: list[tuple[int, Deaths]]) -> dict[str, NDArray[np.generic]]:

@@ -231,22 +231,20 @@ def understood(
     names = samples[0].columns()
     people = Population(**{name: np.concatenate([some.columns()[name] for some in samples]) for name in names})
     of = np.repeat(np.arange(len(samples)), [len(some) for some in samples])
+    sizes = np.bincount(of)
+    starts = sizes.cumsum() - sizes
     found: list[float | None] = []
     for within in (True, False):
         speaker = rng.integers(len(people), size=SPEAKERS)
+        size, start = sizes[of[speaker]], starts[of[speaker]]
         # The shard first, then who of it; among their own, not themselves.
         if within:
-            size = np.bincount(of)
-            start = (size.cumsum() - size)[of[speaker]]
-            hearer = start + (speaker - start + 1 + rng.integers(size[of[speaker]] - 1)) % size[of[speaker]]
+            hearer = start + (speaker - start + 1 + rng.integers(size - 1)) % size
         elif len(samples) == 1:
             found.append(None)
             break
         else:
-            size = np.bincount(of)
-            start = (size.cumsum() - size)[of[speaker]]
-            others = len(people) - size[of[speaker]]
-            hearer = (start + size[of[speaker]] + rng.integers(others)) % len(people)
+            hearer = (start + size + rng.integers(len(people) - size)) % len(people)
         scene = scenes(world.train, SPEAKERS, config.candidates, rng)
         topic = rng.integers(config.candidates, size=SPEAKERS)
         meeting = Meeting(speaker=speaker, hearer=hearer, scene=scene, topic=topic)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents import checkpoint, letters, society
+from agents.archive import part_of
 from agents.config import SocietyConfig
 from agents.consult import hear_the_library, sampled, views_of
 from agents.errors import InputError
@@ -330,18 +331,13 @@ def restored(
     """The shard that `state` was taken from, of a society of that configuration."""
     sent: list[Sent | None] = []
     for place in range(2):
-        columns: dict[str, Any] = part_of(arrays, f"sent/{place}/")
+        columns: dict[str, Any] = part_of(arrays, f"sent/{place}")
         sent.append(Sent(**columns) if columns else None)
     return Shard(
         number=number,
         of=sharding,
         sizes=tuple(sharding.sizes(config.agents)),
-        society=checkpoint.restored(part_of(arrays, "society/"), world, config_of(config, sharding, number), kind=Part),
+        society=checkpoint.restored(part_of(arrays, "society"), world, config_of(config, sharding, number), kind=Part),
         sent=(sent[0], sent[1]),
         asked=arrays.get("asked"),
     )
-
-
-def part_of(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
-    """Those arrays whose names begin so, by the rest of their names."""
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from agents import shards
-from agents.archive import first_sentence, read_arrays
+from agents.archive import first_sentence, part_of, read_arrays
 from agents.config import SocietyConfig
 from agents.errors import InputError
 from agents.letters import Answers, Letters
@@ -181,10 +181,10 @@ def read_shard(
     arrays = read_arrays(Path(path), remedy="start anew")
     mail: list[Post] = []
     for sender, answered in enumerate(arrays["posts"].tolist()):
-        letters: dict[str, Any] = shards.part_of(arrays, f"mail/{sender}/letters/")
-        answers: dict[str, Any] = shards.part_of(arrays, f"mail/{sender}/answers/")
+        letters: dict[str, Any] = part_of(arrays, f"mail/{sender}/letters")
+        answers: dict[str, Any] = part_of(arrays, f"mail/{sender}/answers")
         mail.append(Post(letters=Letters(**letters), answers=Answers(**answers) if answered else None))
-    return shards.restored(shards.part_of(arrays, "shard/"), world, config, sharding, number), mail
+    return shards.restored(part_of(arrays, "shard"), world, config, sharding, number), mail
 
 
 def shard_in(read: tuple[Shard, list[Post]]) -> Shard:
