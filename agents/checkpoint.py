@@ -83,7 +83,11 @@ def restored(
     InputError
         If the arrays are no checkpoint, or one of another version, another world or another configuration; or the
         device is not there, or nothing for such a configuration.
+    ValueError
+        If both ``kind`` and ``device`` are given: what lives on a device is of a kind of its own.
     """
+    if device is not None and kind is not Society:
+        raise ValueError(f"kind and device cannot both be given; they are {kind.__name__} and {device}")
     try:
         scalars = json.loads(str(arrays["scalars"]))
         _check_same(scalars, world, config)
