@@ -65,7 +65,7 @@ class TensorSociety(Society):
         check_possible(config, along_graph=graph is not None)
         self.draws = draws
         self._columns: Columns | None = None  # while it is there, it is newer than the population
-        self._sights: Sights | None = None
+        self._sights: tuple[World, Sights] | None = None  # of that world
         self._spoken: Spoken | None = None
         self._talks: list[Talk] = []
         super().__init__(world, config, seed=seed)
@@ -98,15 +98,21 @@ class TensorSociety(Society):
     def talks(self, talks: list[Talk]) -> None:
         self._talks, self._spoken = talks, None
 
+    @property
+    def sights(self) -> Sights:
+        """What is looked at, of the world as it is now; moved over once for each world."""
+        if self._sights is None or self._sights[0] is not self.world:
+            self._sights = (self.world, Sights.of(self.world, self.device))
+        return self._sights[1]
+
     def encounter(self) -> None:
         """Phases 1 to 6, and what is remembered of them."""
         check_possible(self.config, along_graph=self.edges is not None)
         with self._enough_memory():
-            if self._sights is None:
-                self._sights = Sights.of(self.world, self.device)
+            sights = self.sights
             if self._columns is None:
                 self._columns = Columns.of(self._population, self.device)
-            self._live_on(self._columns, self._sights.features, self._drawn(self._sights))
+            self._live_on(self._columns, sights.features, self._drawn(sights))
 
     def _live_on(self, columns: Columns, features: torch.Tensor, draws: HostDraws | DeviceDraws) -> None:
         config = self.config

@@ -444,6 +444,19 @@ def test_what_is_changed_in_the_population_counts(small_world: World) -> None:
     assert_same_life(society, plain)
 
 
+@pytest.mark.parametrize("draws", ["host", "device"])
+def test_another_world_counts_from_the_next_tick(small_world: World, draws: str) -> None:
+    other = dataclasses.replace(small_world, features=np.roll(small_world.features, 1, axis=0))
+    plain, society = Society(small_world, config(), seed=5), on_cpu(small_world, config(), draws=draws)
+    for each in (plain, society):
+        run(each, 3)
+        each.world = other
+        run(each, 6)
+    if draws == "host":
+        assert_same_life(society, plain)
+    assert society.sights.features.numpy().tobytes() == other.features.tobytes()
+
+
 def test_a_population_of_other_strides_is_written_back_to(small_world: World) -> None:
     plain, society = Society(small_world, config(), seed=5), on_cpu(small_world, config())
     people = society.population
