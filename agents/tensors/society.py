@@ -67,6 +67,7 @@ class TensorSociety(Society):
         self._columns: Columns | None = None  # while it is there, it is newer than the population
         self._sights: tuple[World, Sights] | None = None  # of that world
         self._spoken: Spoken | None = None
+        self._lost = False  # for good, in the middle of a tick
         self._talks: list[Talk] = []
         super().__init__(world, config, seed=seed)
         self.generator: torch.Generator | None = None
@@ -76,7 +77,18 @@ class TensorSociety(Society):
 
     @property
     def population(self) -> Population:
-        """Everybody, up to date; to be changed at will between steps."""
+        """Everybody, up to date; to be changed at will between steps.
+
+        Raises
+        ------
+        InputError
+            If the memory of the device was full in the middle of a tick: half of a tick is no state of a society.
+        """
+        if self._lost:
+            raise InputError(
+                f"the society is lost: the memory of {self.device} was full in the middle of a tick; begin it anew "
+                "with fewer agents, or without device"
+            )
         if self._columns is not None:
             self._columns.bring_to(self._population)
             self._columns = None
@@ -111,7 +123,7 @@ class TensorSociety(Society):
         with self._enough_memory():
             sights = self.sights
             if self._columns is None:
-                self._columns = Columns.of(self._population, self.device)
+                self._columns = Columns.of(self.population, self.device)
             self._live_on(self._columns, sights.features, self._drawn(sights))
 
     def _live_on(self, columns: Columns, features: torch.Tensor, draws: HostDraws | DeviceDraws) -> None:
@@ -161,6 +173,7 @@ class TensorSociety(Society):
         try:
             yield
         except torch.cuda.OutOfMemoryError as error:
+            self._lost, self._columns = True, None
             raise InputError(
                 f"agents is {self.config.agents}, too many for the memory of {self.device}; ask for fewer, or leave "
                 "device out"

@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import itertools
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 import networkx as nx
@@ -543,6 +544,17 @@ def test_too_many_agents_for_the_device_are_refused(small_world: World, monkeypa
     monkeypatch.setattr(talking, "talk", full)
     with pytest.raises(InputError, match=r"^agents is 16, too many for the memory of cpu; ask for fewer, or leave"):
         society.step()
+    # Half a tick has been lived, and nobody is shown it.
+    monkeypatch.undo()
+    acts: list[Callable[[], object]] = [
+        society.step,
+        lambda: society.population,
+        lambda: state(society),
+        lambda: pickle.dumps(society),
+    ]
+    for act in acts:
+        with pytest.raises(InputError, match=r"^the society is lost: the memory of cpu was full in the middle of a"):
+            act()
 
 
 def test_neighbours_given_later_are_refused(small_world: World) -> None:
