@@ -210,8 +210,15 @@ class ShardedSociety:
         return self.place.gather(self.shards)
 
     def digest(self) -> str:
-        """SHA-256 of all there is: columns, generators, counters, ledgers and letters of shards, and the library."""
-        parts = self.place.gather([self.place.submit(digest_of, shard) for shard in self.shards])
+        """SHA-256 of all there is.
+
+        Columns, generators, counters, ledgers and letters of shards, the post and the word on their way, the library.
+        """
+        submit = self.place.submit
+        asked = [submit(digest_of, shard) for shard in self.shards]
+        asked += [submit(digest_of_mail, mail) for mail in self.mail]
+        asked += [submit(digest_of_told, told) for told in self.told]
+        parts = self.place.gather(asked)
         return hashlib.sha256("".join([*parts, digest(self.library.state())]).encode()).hexdigest()
 
     def understanding(self) -> tuple[float, float | None]:
@@ -302,6 +309,14 @@ def sample_of(shard: Shard, number: int) -> Population:
 
 def digest_of(shard: Shard) -> str:
     return digest(shards.state(shard))
+
+
+def digest_of_mail(mail: Sequence[Post]) -> str:
+    return digest(shards.mail_state(mail))
+
+
+def digest_of_told(told: Told | None) -> str:
+    return digest(shards.told_state(told))
 
 
 def digest(arrays: Mapping[str, NDArray[Any]]) -> str:

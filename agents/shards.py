@@ -325,6 +325,37 @@ def state(shard: Shard) -> dict[str, NDArray[Any]]:
     return arrays
 
 
+def mail_state(mail: Sequence[Post]) -> dict[str, NDArray[Any]]:
+    """Arrays by name from which `mail_restored` makes the post that waits for a shard."""
+    arrays: dict[str, NDArray[Any]] = {"answered": np.array([post.answers is not None for post in mail], dtype=bool)}
+    for sender, post in enumerate(mail):
+        arrays |= {f"{sender}/letters/{name}": column for name, column in vars(post.letters).items()}
+        if post.answers is not None:
+            arrays |= {f"{sender}/answers/{name}": column for name, column in vars(post.answers).items()}
+    return arrays
+
+
+def mail_restored(arrays: Mapping[str, NDArray[Any]]) -> list[Post]:
+    """What `mail_state` was taken from."""
+    mail: list[Post] = []
+    for sender, answered in enumerate(arrays["answered"].tolist()):
+        written: dict[str, Any] = part_of(arrays, f"{sender}/letters")
+        answers: dict[str, Any] = part_of(arrays, f"{sender}/answers")
+        mail.append(Post(letters=Letters(**written), answers=Answers(**answers) if answered else None))
+    return mail
+
+
+def told_state(told: Told | None) -> dict[str, NDArray[Any]]:
+    """Arrays by name of what a shard will hear from the library; none if that is nothing."""
+    if told is None:
+        return {}
+    return {
+        f"{part}/{name}": np.asarray(value)
+        for part, said in (("word", told.word), ("merge", told.merge))
+        for name, value in vars(said).items()
+    }
+
+
 def restored(
     arrays: Mapping[str, NDArray[Any]], world: World, config: SocietyConfig, sharding: Sharding, number: int
 ) -> Shard:

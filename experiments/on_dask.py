@@ -21,7 +21,6 @@ from agents import shards
 from agents.archive import first_sentence, part_of, read_arrays
 from agents.config import SocietyConfig
 from agents.errors import InputError
-from agents.letters import Answers, Letters
 from agents.sharded import ShardedSociety
 from agents.shards import Post, Shard, Sharding
 from agents.world import World
@@ -156,11 +155,7 @@ def on_dask(address: str, *, directory: Path | None = None, days: int = 10) -> I
 def write(path: str, shard: Shard, mail: Sequence[Post]) -> None:
     """Write a shard and the post that is waiting for it to a file, whole or not at all."""
     arrays: dict[str, Any] = {f"shard/{name}": array for name, array in shards.state(shard).items()}
-    arrays["posts"] = np.array([post.answers is not None for post in mail], dtype=bool)
-    for number, post in enumerate(mail):
-        arrays |= {f"mail/{number}/letters/{name}": column for name, column in vars(post.letters).items()}
-        if post.answers is not None:
-            arrays |= {f"mail/{number}/answers/{name}": column for name, column in vars(post.answers).items()}
+    arrays |= {f"mail/{name}": array for name, array in shards.mail_state(mail).items()}
     temporary = Path(path).with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         with open(temporary, "wb") as stream:
@@ -179,12 +174,8 @@ def read_shard(
 ) -> tuple[Shard, list[Post]]:
     """What `write` has written."""
     arrays = read_arrays(Path(path), remedy="start anew")
-    mail: list[Post] = []
-    for sender, answered in enumerate(arrays["posts"].tolist()):
-        letters: dict[str, Any] = part_of(arrays, f"mail/{sender}/letters")
-        answers: dict[str, Any] = part_of(arrays, f"mail/{sender}/answers")
-        mail.append(Post(letters=Letters(**letters), answers=Answers(**answers) if answered else None))
-    return shards.restored(part_of(arrays, "shard"), world, config, sharding, number), mail
+    shard = shards.restored(part_of(arrays, "shard"), world, config, sharding, number)
+    return shard, shards.mail_restored(part_of(arrays, "mail"))
 
 
 def shard_in(read: tuple[Shard, list[Post]]) -> Shard:
