@@ -28,7 +28,7 @@ from experiments.sweeps.places import connected
 
 
 class OnDask:
-    """The workers of a Dask cluster.
+    """The workers of a Dask cluster, for one society.
 
     Parameters
     ----------
@@ -40,6 +40,8 @@ class OnDask:
 
     def __init__(self, client: Any, *, directory: Path | None = None, days: int = 10) -> None:
         self.client, self.directory, self.days = client, directory, days
+        self.token = secrets.token_hex(4)
+        """Of the names of files, so that societies that have one directory do not take each other's."""
         self.kept: list[Path] = []
         self.homes: dict[int, str] = {}
         """The worker at which each shard is at home."""
@@ -80,7 +82,7 @@ class OnDask:
         if self.directory is None or days % self.days:
             return
         before, number = self.kept, len(society.shards)
-        self.kept = [self.directory / f"shard-{k}-day-{days}.npz" for k in range(number)]
+        self.kept = [self.directory / f"{self.token}-shard-{k}-day-{days}.npz" for k in range(number)]
         self.gather(
             [
                 self.submit(write, str(path), shard, mail)

@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +113,7 @@ def test_wherever_it_lives_and_whatever_is_written_down_it_is_the_same(
             check_same(society, serial[0])
             if kept:
                 assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == [
-                    f"shard-{k}-day-6.npz" for k in range(4)
+                    f"{place.token}-shard-{k}-day-6.npz" for k in range(4)
                 ]
                 # What came before that day is forgotten.
                 assert len(there.scheduler.tasks) < 90
@@ -197,6 +197,42 @@ def test_shards_and_their_mail_are_written_and_read(
         assert digest_of(again) == digest_of(shard)
         assert [(len(post.letters), post.nbytes) for post in posts] == [(len(p.letters), p.nbytes) for p in mail]
     assert len(list(tmp_path.iterdir())) == 4
+
+
+class AtOnce:
+    """A client that does at once what it is given."""
+
+    def __init__(self) -> None:
+        self.workers = {"tcp://one": 1}
+
+    def submit(self, work: Callable[..., Any], *args: Any, **how: Any) -> Any:
+        return work(*args)
+
+    def gather(self, results: list[Any]) -> list[Any]:
+        return results
+
+    def nthreads(self) -> dict[str, int]:
+        return self.workers
+
+
+def small(world: World, place: on_dask.OnDask, seed: int = 1) -> ShardedSociety:
+    sharding = dataclasses.replace(SHARDING, shards=2, ticks=1)
+    return ShardedSociety(world, config(20), sharding, seed=seed, place=place)
+
+
+def test_two_societies_may_be_written_down_in_one_directory(world: World, tmp_path: Path) -> None:
+    places = [on_dask.OnDask(AtOnce(), directory=tmp_path, days=1) for _ in range(2)]
+    both = [small(world, place, seed) for seed, place in enumerate(places)]
+    for _ in range(2):
+        for society in both:
+            society.live(1)
+    assert len(list(tmp_path.iterdir())) == 4
+    for society, place in zip(both, places, strict=True):
+        for k, path in enumerate(place.kept):
+            there, _ = on_dask.read_shard(str(path), world, society.config, society.sharding, k)
+            assert digest_of(there) == digest_of(society.shards[k])
+    places[0].forget()
+    assert sorted(tmp_path.iterdir()) == sorted(places[1].kept)
 
 
 # ---- the command line
