@@ -39,7 +39,9 @@ class OnDask:
     """
 
     def __init__(self, client: Any, *, directory: Path | None = None, days: int = 10) -> None:
-        self.client, self.directory, self.days = client, directory, days
+        self.client, self.days = client, days
+        # Workers need not have been started where this process was.
+        self.directory = None if directory is None else directory.resolve()
         self.token = secrets.token_hex(4)
         """Of the names of files, so that societies that have one directory do not take each other's."""
         self.kept: list[Path] = []

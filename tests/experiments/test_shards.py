@@ -235,6 +235,13 @@ def test_two_societies_may_be_written_down_in_one_directory(world: World, tmp_pa
     assert sorted(tmp_path.iterdir()) == sorted(places[1].kept)
 
 
+def test_a_directory_is_the_same_for_workers_that_were_started_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert on_dask.OnDask(AtOnce(), directory=Path("kept")).directory == tmp_path.resolve() / "kept"
+
+
 # ---- the command line
 
 
