@@ -84,22 +84,24 @@ class OnDask:
         if self.directory is None or days % self.days:
             return
         before, number = self.kept, len(society.shards)
-        self.kept = [self.directory / f"{self.token}-shard-{k}-day-{days}.npz" for k in range(number)]
+        files = [self.directory / f"{self.token}-shard-{k}-day-{days}.npz" for k in range(number)]
+        self.kept = [*before, *files]  # whatever comes, all of it is removed in the end
         self.gather(
             [
                 self.submit(write, str(path), shard, mail)
-                for path, shard, mail in zip(self.kept, society.shards, society.mail, strict=True)
+                for path, shard, mail in zip(files, society.shards, society.mail, strict=True)
             ]
         )
         society.shards, society.mail = [], []  # all that these came from can be forgotten
         read = [
             self.submit(read_shard, str(path), society.there, society.config, society.sharding, k, home=k)
-            for k, path in enumerate(self.kept)
+            for k, path in enumerate(files)
         ]
         society.shards = [self.submit(shard_in, some) for some in read]
         society.mail = [self.submit(mail_in, some) for some in read]
         self.gather([self.submit(is_there, shard) for shard in society.shards])
         self.forget(before)
+        self.kept = files
 
     def forget(self, files: Sequence[Path] | None = None) -> None:
         """Remove what was written down; by default all of it that is left."""

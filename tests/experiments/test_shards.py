@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from agents.config import SocietyConfig
+from agents.errors import InputError
 from agents.sharded import Day, ShardedSociety, digest, digest_of
 from agents.shards import Sharding, mail_state, state, told_state
 from agents.world import World, planted
@@ -240,6 +241,29 @@ def test_a_directory_is_the_same_for_workers_that_were_started_elsewhere(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert on_dask.OnDask(AtOnce(), directory=Path("kept")).directory == tmp_path.resolve() / "kept"
+
+
+def test_nothing_is_left_behind_where_writing_fails(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = on_dask.OnDask(AtOnce(), directory=tmp_path, days=1)
+    society = small(world, place)
+    society.live(1)
+    before = sorted(tmp_path.iterdir())
+
+    def fails(path: str, *args: Any) -> None:
+        if "shard-1" in path:
+            raise InputError("full")
+        written(path, *args)
+
+    written = on_dask.write
+    monkeypatch.setattr(on_dask, "write", fails)
+    with pytest.raises(InputError, match="full"):
+        society.live(1)
+    # What there was is there until all that takes its place is.
+    assert set(before) < set(tmp_path.iterdir())
+    place.forget()
+    assert not list(tmp_path.iterdir())
 
 
 # ---- the command line
