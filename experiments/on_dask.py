@@ -106,7 +106,8 @@ class OnDask:
     def forget(self, files: Sequence[Path] | None = None) -> None:
         """Remove what was written down; by default all of it that is left."""
         for path in self.kept if files is None else files:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # nothing is wrong with the society where a file cannot be removed
+                path.unlink()
 
 
 def at_home(homes: dict[int, str], number: int, workers: Sequence[str]) -> bool:
@@ -159,7 +160,13 @@ def on_dask(address: str, *, directory: Path | None = None, days: int = 10) -> I
 
 
 def write(path: str, shard: Shard, mail: Sequence[Post]) -> None:
-    """Write a shard and the post that is waiting for it to a file, whole or not at all."""
+    """Write a shard and the post that is waiting for it to a file, whole or not at all.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written there.
+    """
     arrays: dict[str, Any] = {f"shard/{name}": array for name, array in shards.state(shard).items()}
     arrays |= {f"mail/{name}": array for name, array in shards.mail_state(mail).items()}
     temporary = Path(path).with_name(f".{secrets.token_hex(8)}.tmp")
@@ -169,10 +176,15 @@ def write(path: str, shard: Shard, mail: Sequence[Post]) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, path)
-    except BaseException:
-        with suppress(FileNotFoundError):
+    except BaseException as error:
+        with suppress(OSError):
             os.unlink(temporary)
-        raise
+        if not isinstance(error, OSError):
+            raise
+        raise InputError(
+            f"keep is {temporary.parent}, where a worker cannot write its shards ({error.strerror or error}); see to "
+            "it, or give a directory that all workers can write to"
+        ) from error
 
 
 def read_shard(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import functools
 import json
 import os
@@ -264,6 +265,29 @@ def test_nothing_is_left_behind_where_writing_fails(
     assert set(before) < set(tmp_path.iterdir())
     place.forget()
     assert not list(tmp_path.iterdir())
+
+
+def test_where_workers_cannot_write_is_named(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(directory: Path) -> str:
+        place = on_dask.OnDask(AtOnce(), directory=directory, days=1)
+        with pytest.raises(InputError) as caught:
+            small(world, place).live(1)
+        place.forget()
+        return str(caught.value)
+
+    says = "where a worker cannot write its shards ({}); see to it, or give a directory that all workers can write to"
+    missing = says.format("No such file or directory")
+    assert refused(tmp_path / "none") == f"keep is {tmp_path / 'none'}, {missing}"
+    # A file, in which nothing can be removed either.
+    (tmp_path / "file").touch()
+    assert refused(tmp_path / "file") == f"keep is {tmp_path / 'file'}, {says.format('Not a directory')}"
+
+    def full(*args: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert refused(tmp_path) == f"keep is {tmp_path}, {says.format('No space left on device')}"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 # ---- the command line
