@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,11 @@ def read_arrays(path: Path, wanted: Collection[str] | None = None, *, remedy: st
             raise InputError(f"{where} holds Python objects, which are never loaded; {remedy}") from error
         raise InputError(f"{where} cannot be read ({first_sentence(error)}); {remedy}") from error
     return arrays
+
+
+def part_of(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
+    """Those arrays whose names begin with ``prefix`` and a slash, by what comes after it."""
+    return {name[len(prefix) + 1 :]: array for name, array in arrays.items() if name.startswith(f"{prefix}/")}
 
 
 def first_sentence(error: BaseException) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.archive import first_sentence
+from agents.archive import first_sentence, part_of
 from agents.attribution import Ledger
 from agents.config import SocietyConfig
 from agents.errors import InputError
@@ -84,7 +84,11 @@ def restored(
     InputError
         If the arrays are no checkpoint, or one of another version, another world or another configuration; or the
         device is not there, or nothing for such a configuration.
+    ValueError
+        If both ``kind`` and ``device`` are given: what lives on a device is of a kind of its own.
     """
+    if device is not None and kind is not Society:
+        raise ValueError(f"kind and device cannot both be given; they are {kind.__name__} and {device}")
     try:
         scalars = json.loads(str(arrays["scalars"]))
         _check_same(scalars, world, config)
@@ -92,7 +96,7 @@ def restored(
             society = kind(world, config, seed=scalars["seed"])
         else:
             society = founded(world, config, scalars["seed"], device)
-        _restore_population(society.population, _part(arrays, "population"))
+        _restore_population(society.population, part_of(arrays, "population"))
         society.rng.bit_generator.state = scalars["rng"]
         society.steps = _count("steps", scalars["steps"])
         society.counters = Counters(**{name: _count(name, value) for name, value in scalars["counters"].items()})
@@ -102,9 +106,9 @@ def restored(
             squares=_numbers(arrays, "ledger/squares", (3, 3)).copy(),
         )
         society.edges = _edges(arrays["edges"], config.agents) if "edges" in arrays else None
-        society.deaths = _unpacked(_part(arrays, "deaths"))
-        society.library.restore(_part(arrays, "library"))
-        society.log = InteractionLog.restored(_part(arrays, "log"))
+        society.deaths = _unpacked(part_of(arrays, "deaths"))
+        society.library.restore(part_of(arrays, "library"))
+        society.log = InteractionLog.restored(part_of(arrays, "log"))
         check_sound(
             society.population,
             world,
@@ -156,10 +160,6 @@ def _restore_population(population: Population, columns: Mapping[str, NDArray[An
         if saved.shape != fresh.shape or saved.dtype != fresh.dtype:
             raise ValueError(f"{name} is {saved.dtype} {saved.shape}, not {fresh.dtype} {fresh.shape}")
         fresh[...] = saved
-
-
-def _part(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
-    return {name[len(prefix) + 1 :]: arrays[name] for name in arrays if name.startswith(prefix + "/")}
 
 
 def _packed(deaths: list[tuple[int, Deaths]]) -> dict[str, NDArray[np.generic]]:

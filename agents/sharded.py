@@ -213,8 +213,15 @@ class ShardedSociety:
         return self.place.gather(self.shards)
 
     def digest(self) -> str:
-        """SHA-256 of all there is: columns, generators, counters, ledgers and letters of shards, and the library."""
-        parts = self.place.gather([self.place.submit(digest_of, shard) for shard in self.shards])
+        """SHA-256 of all there is.
+
+        Columns, generators, counters, ledgers and letters of shards, the post and the word on their way, the library.
+        """
+        submit = self.place.submit
+        asked = [submit(digest_of, shard) for shard in self.shards]
+        asked += [submit(digest_of_mail, mail) for mail in self.mail]
+        asked += [submit(digest_of_told, told) for told in self.told]
+        parts = self.place.gather(asked)
         return hashlib.sha256("".join([*parts, digest(self.library.state())]).encode()).hexdigest()
 
     def understanding(self) -> tuple[float, float | None]:
@@ -234,22 +241,20 @@ def understood(
     names = samples[0].columns()
     people = Population(**{name: np.concatenate([some.columns()[name] for some in samples]) for name in names})
     of = np.repeat(np.arange(len(samples)), [len(some) for some in samples])
+    sizes = np.bincount(of)
+    starts = sizes.cumsum() - sizes
     found: list[float | None] = []
     for within in (True, False):
         speaker = rng.integers(len(people), size=SPEAKERS)
+        size, start = sizes[of[speaker]], starts[of[speaker]]
         # The shard first, then who of it; among their own, not themselves.
         if within:
-            size = np.bincount(of)
-            start = (size.cumsum() - size)[of[speaker]]
-            hearer = start + (speaker - start + 1 + rng.integers(size[of[speaker]] - 1)) % size[of[speaker]]
+            hearer = start + (speaker - start + 1 + rng.integers(size - 1)) % size
         elif len(samples) == 1:
             found.append(None)
             break
         else:
-            size = np.bincount(of)
-            start = (size.cumsum() - size)[of[speaker]]
-            others = len(people) - size[of[speaker]]
-            hearer = (start + size[of[speaker]] + rng.integers(others)) % len(people)
+            hearer = (start + size + rng.integers(len(people) - size)) % len(people)
         scene = scenes(world.train, SPEAKERS, config.candidates, rng)
         topic = rng.integers(config.candidates, size=SPEAKERS)
         meeting = Meeting(speaker=speaker, hearer=hearer, scene=scene, topic=topic)
@@ -312,6 +317,14 @@ def sample_of(shard: Shard, number: int) -> Population:
 def digest_of(shard: Shard) -> str:
     """A digest of all that a shard is made of."""
     return digest(shards.state(shard))
+
+
+def digest_of_mail(mail: Sequence[Post]) -> str:
+    return digest(shards.mail_state(mail))
+
+
+def digest_of_told(told: Told | None) -> str:
+    return digest(shards.told_state(told))
 
 
 def digest(arrays: Mapping[str, NDArray[Any]]) -> str:

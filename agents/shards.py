@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents import checkpoint, letters, society
+from agents.archive import part_of
 from agents.config import SocietyConfig
 from agents.consult import hear_the_library, sampled, views_of
 from agents.errors import InputError
@@ -28,7 +29,7 @@ from knowledge_graph.views import Views
 from knowledge_graph.word import Merge, Word
 
 IDS = 2**40
-"""Ids that a shard may give: to a million agents a tick for more than ten thousand years of its ticks."""
+"""Ids that a shard may give: one of a million agents, 5% of whom are replaced every 10 ticks, lasts 2 x 10^8 ticks."""
 
 WORDS = 2**31
 """Words that int32 can number. Each shard, and the library, may coin an equal part of them."""
@@ -326,24 +327,50 @@ def state(shard: Shard) -> dict[str, NDArray[Any]]:
     return arrays
 
 
+def mail_state(mail: Sequence[Post]) -> dict[str, NDArray[Any]]:
+    """Arrays by name from which `mail_restored` makes the post that waits for a shard."""
+    arrays: dict[str, NDArray[Any]] = {"answered": np.array([post.answers is not None for post in mail], dtype=bool)}
+    for sender, post in enumerate(mail):
+        arrays |= {f"{sender}/letters/{name}": column for name, column in vars(post.letters).items()}
+        if post.answers is not None:
+            arrays |= {f"{sender}/answers/{name}": column for name, column in vars(post.answers).items()}
+    return arrays
+
+
+def mail_restored(arrays: Mapping[str, NDArray[Any]]) -> list[Post]:
+    """What `mail_state` was taken from."""
+    mail: list[Post] = []
+    for sender, answered in enumerate(arrays["answered"].tolist()):
+        written: dict[str, Any] = part_of(arrays, f"{sender}/letters")
+        answers: dict[str, Any] = part_of(arrays, f"{sender}/answers")
+        mail.append(Post(letters=Letters(**written), answers=Answers(**answers) if answered else None))
+    return mail
+
+
+def told_state(told: Told | None) -> dict[str, NDArray[Any]]:
+    """Arrays by name of what a shard will hear from the library; none if that is nothing."""
+    if told is None:
+        return {}
+    return {
+        f"{part}/{name}": np.asarray(value)
+        for part, said in (("word", told.word), ("merge", told.merge))
+        for name, value in vars(said).items()
+    }
+
+
 def restored(
     arrays: Mapping[str, NDArray[Any]], world: World, config: SocietyConfig, sharding: Sharding, number: int
 ) -> Shard:
     """The shard that `state` was taken from, of a society of that configuration."""
     sent: list[Sent | None] = []
     for place in range(2):
-        columns: dict[str, Any] = part_of(arrays, f"sent/{place}/")
+        columns: dict[str, Any] = part_of(arrays, f"sent/{place}")
         sent.append(Sent(**columns) if columns else None)
     return Shard(
         number=number,
         of=sharding,
         sizes=tuple(sharding.sizes(config.agents)),
-        society=checkpoint.restored(part_of(arrays, "society/"), world, config_of(config, sharding, number), kind=Part),
+        society=checkpoint.restored(part_of(arrays, "society"), world, config_of(config, sharding, number), kind=Part),
         sent=(sent[0], sent[1]),
         asked=arrays.get("asked"),
     )
-
-
-def part_of(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
-    """Those arrays whose names begin so, by the rest of their names."""
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

@@ -18,10 +18,9 @@ from typing import Any
 import numpy as np
 
 from agents import shards
-from agents.archive import first_sentence, read_arrays
+from agents.archive import first_sentence, part_of, read_arrays
 from agents.config import SocietyConfig
 from agents.errors import InputError
-from agents.letters import Answers, Letters
 from agents.sharded import ShardedSociety
 from agents.shards import Post, Shard, Sharding
 from agents.world import World
@@ -29,7 +28,7 @@ from experiments.sweeps.places import connected
 
 
 class OnDask:
-    """The workers of a Dask cluster.
+    """The workers of a Dask cluster, for one society.
 
     Parameters
     ----------
@@ -40,7 +39,11 @@ class OnDask:
     """
 
     def __init__(self, client: Any, *, directory: Path | None = None, days: int = 10) -> None:
-        self.client, self.directory, self.days = client, directory, days
+        self.client, self.days = client, days
+        # Workers need not have been started where this process was.
+        self.directory = None if directory is None else directory.resolve()
+        self.token = secrets.token_hex(4)
+        """Of the names of files, so that societies that have one directory do not take each other's."""
         self.kept: list[Path] = []
         self.homes: dict[int, str] = {}
         """The worker at which each shard is at home."""
@@ -81,27 +84,30 @@ class OnDask:
         if self.directory is None or days % self.days:
             return
         before, number = self.kept, len(society.shards)
-        self.kept = [self.directory / f"shard-{k}-day-{days}.npz" for k in range(number)]
+        files = [self.directory / f"{self.token}-shard-{k}-day-{days}.npz" for k in range(number)]
+        self.kept = [*before, *files]  # whatever comes, all of it is removed in the end
         self.gather(
             [
                 self.submit(write, str(path), shard, mail)
-                for path, shard, mail in zip(self.kept, society.shards, society.mail, strict=True)
+                for path, shard, mail in zip(files, society.shards, society.mail, strict=True)
             ]
         )
         society.shards, society.mail = [], []  # all that these came from can be forgotten
         read = [
             self.submit(read_shard, str(path), society.there, society.config, society.sharding, k, home=k)
-            for k, path in enumerate(self.kept)
+            for k, path in enumerate(files)
         ]
         society.shards = [self.submit(shard_in, some) for some in read]
         society.mail = [self.submit(mail_in, some) for some in read]
         self.gather([self.submit(is_there, shard) for shard in society.shards])
         self.forget(before)
+        self.kept = files
 
     def forget(self, files: Sequence[Path] | None = None) -> None:
         """Remove what was written down; by default all of it that is left."""
         for path in self.kept if files is None else files:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # nothing is wrong with the society where a file cannot be removed
+                path.unlink()
 
 
 def at_home(homes: dict[int, str], number: int, workers: Sequence[str]) -> bool:
@@ -154,13 +160,15 @@ def on_dask(address: str, *, directory: Path | None = None, days: int = 10) -> I
 
 
 def write(path: str, shard: Shard, mail: Sequence[Post]) -> None:
-    """Write a shard and the post that is waiting for it to a file, whole or not at all."""
+    """Write a shard and the post that is waiting for it to a file, whole or not at all.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written there.
+    """
     arrays: dict[str, Any] = {f"shard/{name}": array for name, array in shards.state(shard).items()}
-    arrays["posts"] = np.array([post.answers is not None for post in mail], dtype=bool)
-    for number, post in enumerate(mail):
-        arrays |= {f"mail/{number}/letters/{name}": column for name, column in vars(post.letters).items()}
-        if post.answers is not None:
-            arrays |= {f"mail/{number}/answers/{name}": column for name, column in vars(post.answers).items()}
+    arrays |= {f"mail/{name}": array for name, array in shards.mail_state(mail).items()}
     temporary = Path(path).with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         with open(temporary, "wb") as stream:
@@ -168,10 +176,15 @@ def write(path: str, shard: Shard, mail: Sequence[Post]) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, path)
-    except BaseException:
-        with suppress(FileNotFoundError):
+    except BaseException as error:
+        with suppress(OSError):
             os.unlink(temporary)
-        raise
+        if not isinstance(error, OSError):
+            raise
+        raise InputError(
+            f"keep is {temporary.parent}, where a worker cannot write its shards ({error.strerror or error}); see to "
+            "it, or give a directory that all workers can write to"
+        ) from error
 
 
 def read_shard(
@@ -179,12 +192,8 @@ def read_shard(
 ) -> tuple[Shard, list[Post]]:
     """What `write` has written."""
     arrays = read_arrays(Path(path), remedy="start anew")
-    mail: list[Post] = []
-    for sender, answered in enumerate(arrays["posts"].tolist()):
-        letters: dict[str, Any] = shards.part_of(arrays, f"mail/{sender}/letters/")
-        answers: dict[str, Any] = shards.part_of(arrays, f"mail/{sender}/answers/")
-        mail.append(Post(letters=Letters(**letters), answers=Answers(**answers) if answered else None))
-    return shards.restored(shards.part_of(arrays, "shard/"), world, config, sharding, number), mail
+    shard = shards.restored(part_of(arrays, "shard"), world, config, sharding, number)
+    return shard, shards.mail_restored(part_of(arrays, "mail"))
 
 
 def shard_in(read: tuple[Shard, list[Post]]) -> Shard:

@@ -65,8 +65,9 @@ class TensorSociety(Society):
         check_possible(config, along_graph=graph is not None)
         self.draws = draws
         self._columns: Columns | None = None  # while it is there, it is newer than the population
-        self._sights: Sights | None = None
+        self._sights: tuple[World, Sights] | None = None  # of that world
         self._spoken: Spoken | None = None
+        self._lost = False  # for good, in the middle of a tick
         self._talks: list[Talk] = []
         super().__init__(world, config, seed=seed)
         self.generator: torch.Generator | None = None
@@ -76,7 +77,18 @@ class TensorSociety(Society):
 
     @property
     def population(self) -> Population:
-        """Everybody, up to date; to be changed at will between steps."""
+        """Everybody, up to date; to be changed at will between steps.
+
+        Raises
+        ------
+        InputError
+            If the memory of the device was full in the middle of a tick: half of a tick is no state of a society.
+        """
+        if self._lost:
+            raise InputError(
+                f"the society is lost: the memory of {self.device} was full in the middle of a tick; begin it anew "
+                "with fewer agents, or without device"
+            )
         if self._columns is not None:
             self._columns.bring_to(self._population)
             self._columns = None
@@ -98,15 +110,21 @@ class TensorSociety(Society):
     def talks(self, talks: list[Talk]) -> None:
         self._talks, self._spoken = talks, None
 
+    @property
+    def sights(self) -> Sights:
+        """What is looked at, of the world as it is now; moved over once for each world."""
+        if self._sights is None or self._sights[0] is not self.world:
+            self._sights = (self.world, Sights.of(self.world, self.device))
+        return self._sights[1]
+
     def encounter(self) -> None:
         """Phases 1 to 6, and what is remembered of them."""
         check_possible(self.config, along_graph=self.edges is not None)
         with self._enough_memory():
-            if self._sights is None:
-                self._sights = Sights.of(self.world, self.device)
+            sights = self.sights
             if self._columns is None:
-                self._columns = Columns.of(self._population, self.device)
-            self._live_on(self._columns, self._sights.features, self._drawn(self._sights))
+                self._columns = Columns.of(self.population, self.device)
+            self._live_on(self._columns, sights.features, self._drawn(sights))
 
     def _live_on(self, columns: Columns, features: torch.Tensor, draws: HostDraws | DeviceDraws) -> None:
         config = self.config
@@ -155,6 +173,7 @@ class TensorSociety(Society):
         try:
             yield
         except torch.cuda.OutOfMemoryError as error:
+            self._lost, self._columns = True, None
             raise InputError(
                 f"agents is {self.config.agents}, too many for the memory of {self.device}; ask for fewer, or leave "
                 "device out"

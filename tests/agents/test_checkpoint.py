@@ -103,6 +103,17 @@ def test_a_state_stays_what_it_was_while_the_society_lives_on() -> None:
         assert np.array_equal(array, before[name]), name
 
 
+def test_a_kind_and_a_device_are_not_taken_together() -> None:
+    class Kind(Society):
+        pass
+
+    society = run(society_of(), 2)
+    assert type(restored(state(society), WORLD, society.config, kind=Kind)) is Kind
+    with pytest.raises(ValueError, match="kind and device cannot both be given") as refused:
+        restored(state(society), WORLD, society.config, kind=Kind, device="cpu")
+    assert not isinstance(refused.value, InputError)
+
+
 def test_nothing_in_a_state_can_run() -> None:
     assert all(array.dtype.kind in "biufU" for array in GROWN.values())
     assert json.loads(str(GROWN["scalars"]))["steps"] == 12

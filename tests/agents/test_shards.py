@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 import agents.society
-from agents import shards
+from agents import letters, shards
 from agents.communication import spelled
 from agents.config import SocietyConfig
 from agents.errors import InputError
@@ -145,6 +145,26 @@ def test_the_same_seed_gives_the_same_society_and_another_seed_another(world: Wo
         society.live(4)
         digests.append(society.digest())
     assert digests[0] == digests[1] != digests[2]
+
+
+def test_a_digest_is_of_post_and_word_on_their_way_too(world: World) -> None:
+    society = ShardedSociety(world, config(), SHARDING, seed=1)
+    society.live(3)
+    whole, mail, told = society.digest(), society.mail, society.told
+    later = [dataclasses.replace(post, letters=letters.taken(post.letters, slice(1, None))) for post in mail[2]]
+    unanswered = [dataclasses.replace(post, answers=None) for post in mail[2]]
+    signs = dataclasses.replace(told[1].merge, sign=-told[1].merge.sign)
+    for changes in (
+        {"mail": [mail[0], mail[1], later, mail[3]]},
+        {"mail": [mail[0], mail[1], unanswered, mail[3]]},
+        {"mail": [[] for _ in mail]},
+        {"told": [told[0], None, *told[2:]]},
+        {"told": [told[0], dataclasses.replace(told[1], merge=signs), *told[2:]]},
+    ):
+        vars(society).update({"mail": mail, "told": told} | changes)
+        assert society.digest() != whole
+    vars(society).update({"mail": mail, "told": told})
+    assert society.digest() == whole
 
 
 # ---- what passes between shards

@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import itertools
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 import networkx as nx
@@ -444,6 +445,19 @@ def test_what_is_changed_in_the_population_counts(small_world: World) -> None:
     assert_same_life(society, plain)
 
 
+@pytest.mark.parametrize("draws", ["host", "device"])
+def test_another_world_counts_from_the_next_tick(small_world: World, draws: str) -> None:
+    other = dataclasses.replace(small_world, features=np.roll(small_world.features, 1, axis=0))
+    plain, society = Society(small_world, config(), seed=5), on_cpu(small_world, config(), draws=draws)
+    for each in (plain, society):
+        run(each, 3)
+        each.world = other
+        run(each, 6)
+    if draws == "host":
+        assert_same_life(society, plain)
+    assert society.sights.features.numpy().tobytes() == other.features.tobytes()
+
+
 def test_a_population_of_other_strides_is_written_back_to(small_world: World) -> None:
     plain, society = Society(small_world, config(), seed=5), on_cpu(small_world, config())
     people = society.population
@@ -530,6 +544,17 @@ def test_too_many_agents_for_the_device_are_refused(small_world: World, monkeypa
     monkeypatch.setattr(talking, "talk", full)
     with pytest.raises(InputError, match=r"^agents is 16, too many for the memory of cpu; ask for fewer, or leave"):
         society.step()
+    # Half a tick has been lived, and nobody is shown it.
+    monkeypatch.undo()
+    acts: list[Callable[[], object]] = [
+        society.step,
+        lambda: society.population,
+        lambda: state(society),
+        lambda: pickle.dumps(society),
+    ]
+    for act in acts:
+        with pytest.raises(InputError, match=r"^the society is lost: the memory of cpu was full in the middle of a"):
+            act()
 
 
 def test_neighbours_given_later_are_refused(small_world: World) -> None:
