@@ -13,6 +13,7 @@ import importlib.util
 import io
 import json
 import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -29,7 +30,7 @@ from agents.society import Society
 from experiments.measuring import Recorder, metrics
 from knowledge_graph import storage
 from knowledge_graph.export import to_graphml, to_json, to_node_link
-from knowledge_graph.files import atomic_write
+from knowledge_graph.files import atomic_write, remove_unfinished
 from knowledge_graph.library import Library
 
 CONFIG, CHECKPOINT = "config.json", "checkpoint.npz"
@@ -68,6 +69,8 @@ def config_fields(config: SocietyConfig) -> dict[str, Any]:
 def claim(out: Path) -> None:
     """Make the directory for the results, or leave everything as it was and say why it cannot be.
 
+    What an earlier program that was killed had only begun to write there is removed.
+
     Raises
     ------
     InputError
@@ -79,9 +82,8 @@ def claim(out: Path) -> None:
     missing = [path for path in (out, *out.parents) if not os.path.lexists(path)]
     try:
         out.mkdir(parents=True, exist_ok=True)
-        trial = out / f".trial.{os.getpid()}"
-        trial.write_bytes(b"")
-        trial.unlink()
+        with tempfile.TemporaryFile(dir=out):
+            pass
     except OSError as error:
         for path in missing:
             with suppress(OSError):
@@ -92,6 +94,7 @@ def claim(out: Path) -> None:
     for name in (CONFIG, CHECKPOINT, *RESULTS):
         if (out / name).is_dir():
             raise InputError(f"out is {out}, where {name} is a directory; remove that, or give another directory")
+    remove_unfinished(out)
 
 
 def save(society: Society, recorder: Recorder, config: Mapping[str, object], out: Path, lived_s: float) -> None:
@@ -126,7 +129,7 @@ def saved(out: Path) -> Saved:
     try:
         run = json.loads(str(arrays.pop("run")))
         recorder, lived_s, lived_as = Recorder(**run["recorder"]), float(run["lived_s"]), dict(run["config"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise InputError(
             f"{out / CHECKPOINT} is not the checkpoint of a run ({type(error).__name__}: {first_sentence(error)}); "
             "start the run anew"
@@ -190,7 +193,7 @@ def _config(path: Path) -> dict[str, Any]:
         fields = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); give the directory of a run") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not JSON ({first_sentence(error)}); put back what the run wrote") from error
     if not isinstance(fields, dict):
         raise InputError(f"{path} is not the configuration of a run; put back what the run wrote")
