@@ -106,7 +106,7 @@ def restored(
         society.log = InteractionLog.restored(_part(arrays, "log"))
     except InputError:
         raise
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, RecursionError) as error:
         raise InputError(
             f"the checkpoint is damaged ({type(error).__name__}: {first_sentence(error)}); start the run anew"
         ) from error

@@ -98,7 +98,7 @@ def _ours(source: NDArray[Any]) -> dict[str, Any] | None:
     """What a source says, if it is in the form of ``python -m detection.embed``."""
     try:
         said = json.loads(_text(source) or "")
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return said if isinstance(said, dict) and "format" in said else None
 

@@ -251,7 +251,7 @@ def begin(out: Path, work: Mapping[str, Any], *, resume: bool) -> None:
         raise InputError(f"out is {out}, which has no {PLAN} to go on with; leave --resume out")
     try:
         there = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be read ({error}); give another directory") from error
     asked = json.loads(json.dumps(work))
     if there != asked:

@@ -146,7 +146,7 @@ def load(path: Path | str, *, spell: Callable[[int], str] | None = None) -> Libr
         if about["format"] != FORMAT:
             raise ValueError("it holds something else")
         version = about["version"]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not a library; give a file that Library.save wrote") from error
     if version != VERSION:
         raise ValueError(
@@ -165,7 +165,7 @@ def load(path: Path | str, *, spell: Callable[[int], str] | None = None) -> Libr
             count=cast(Any, about["count"]),
         )
         restore(library, {name[len("state/") :]: array for name, array in arrays.items() if name.startswith("state/")})
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path} is damaged ({type(error).__name__}: {error}); save it anew") from error
     return library
 

@@ -92,7 +92,7 @@ def read(path: Path) -> Record:
     """
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be read ({error}); remove it to measure that row again") from error
     names = {field.name for field in dataclasses.fields(Record)}
     if not isinstance(fields, dict) or fields.pop("version", None) != VERSION or fields.keys() != names:
