@@ -69,19 +69,21 @@ def _die_at(moment: int) -> None:
 
 
 @contextmanager
-def starting() -> Iterator[Start]:
+def starting(method: str = "forkserver") -> Iterator[Start]:
     """Gives what starts a program by its module and its flags, from a process that has imported it already.
 
+    With the ``method`` fork that is this process, which is quicker, but not for programs whose libraries have threads.
     ``moment`` is when it is killed by its own writing, see `_die_at`; ``said`` is a file for what it says.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
+    context: Any = multiprocessing.get_context(method)
     running: list[BaseProcess] = []
     with pytest.MonkeyPatch.context() as patch:
         # What is not on the path of the forking process is imported by each of the forked.
         patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
         patch.setenv("OMP_NUM_THREADS", "1")
-        forkserver.ensure_running()
+        if method == "forkserver":
+            context.set_forkserver_preload(PRELOADED)
+            forkserver.ensure_running()
 
     def begin(
         module: str, *flags: object, said: Path, moment: int | None = None, change: Change | None = None
@@ -170,7 +172,7 @@ def endure(
     rng: random.Random,
     lasts: float,
     kills: int,
-    in_a_row: int = 5,
+    in_a_row: int = 6,
     moments: Sequence[int] = (),
 ) -> int:
     """Kill a program so many times, letting it go on, and compare what it ends with; how often it was killed.
@@ -188,9 +190,11 @@ def endure(
     lasts
         Seconds that an uninterrupted run takes.
     kills
-        At random times, ``in_a_row`` of them at most before it may end.
+        At random times.
     moments
-        Of writing, at each of which a run of its own is killed once.
+        Of writing, counted from where the program begins or goes on, at each of which it is killed once.
+    in_a_row
+        So many kills at most before it may end.
     """
     survived = 0
 
@@ -201,19 +205,23 @@ def endure(
         gone(process)
         finished(out)
 
-    for number, moment in enumerate(moments):
-        out = place / f"moment{number}" / "out"
+    left_over = list(moments)
+    while left_over:
+        out = place / f"moment{left_over[0]}" / "out"
         out.parent.mkdir(parents=True)
-        process = begin(out, moment)
-        process.join(PATIENCE_S)
-        killed = process.exitcode == -signal.SIGKILL
-        assert killed or process.exitcode == 0, (out.parent / "said").read_text()
-        gone(process)
-        whole(out)
+        now, killed = 0, True
+        while killed and left_over and now < in_a_row:
+            process = begin(out, left_over.pop(0))
+            process.join(PATIENCE_S)
+            killed = process.exitcode == -signal.SIGKILL
+            assert killed or process.exitcode == 0, (out.parent / "said").read_text()
+            gone(process)
+            whole(out)
+            now += killed
         ended(out)
         shutil.rmtree(out.parent)
-        counted("kills survived", killed)
-        survived += killed
+        counted("kills survived", now)
+        survived += now
     left, attempt = kills, 0
     while left > 0:
         attempt += 1
