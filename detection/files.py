@@ -82,12 +82,15 @@ def replacing(path: Path | str, *, by: Path | None = None) -> Iterator[IO[bytes]
     temporary = (path if by is None else by / path.name).with_name(f".{secrets.token_hex(8)}.tmp")
     # "x": never through a link or over a file that somebody else has put there.
     try:
-        with naming(path), open(temporary, "xb") as stream:
+        with open(temporary, "xb") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
+        # Nobody knows the temporary one.
+        if isinstance(error, OSError) and str(error.filename) in ("None", str(temporary)):
+            error.filename, error.filename2 = str(path), None
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise

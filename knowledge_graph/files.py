@@ -48,8 +48,9 @@ def atomic_write(path: Path | str, data: bytes) -> None:
             os.fsync(stream.fileno())
         os.replace(temporary, path)
     except BaseException as error:
-        if isinstance(error, OSError) and error.filename is None:
-            error.filename = str(path)
+        # Nobody knows the temporary one.
+        if isinstance(error, OSError) and str(error.filename) in ("None", str(temporary)):
+            error.filename, error.filename2 = str(path), None
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
