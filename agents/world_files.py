@@ -157,7 +157,8 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 
     try:
         frame = pd.read_parquet(path)
-    except (OSError, ValueError, ArrowException) as error:
+    except (OSError, ValueError, ArrowException, LookupError, TypeError, AttributeError) as error:
+        # The last of what pandas makes of damaged notes of its own in the file.
         raise InputError(f"{path} is not a whole .parquet table ({_parse_error(error)}); write it anew") from error
     frame.columns = pd.Index([str(name) for name in frame.columns])
     _check_distinct(list(frame.columns), path, "the table")
