@@ -88,9 +88,12 @@ def replacing(path: Path | str, *, by: Path | None = None) -> Iterator[IO[bytes]
             os.fsync(stream.fileno())
         os.replace(temporary, path)
     except BaseException as error:
-        # Nobody knows the temporary one.
-        if isinstance(error, OSError) and str(error.filename) in ("None", str(temporary)):
-            error.filename, error.filename2 = str(path), None
+        # Nobody knows the temporary one; and PyTorch makes an error of its own of what is wrong with the disk.
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, OSError) and str(cause.filename) in ("None", str(temporary)):
+                cause.filename, cause.filename2 = str(path), None
+            cause = cause.__cause__ or cause.__context__
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
