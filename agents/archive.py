@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from agents.errors import InputError
 from knowledge_graph.files import DAMAGE, read_member
 
+LONGEST = 200
+"""Letters of what an error says that can be part of a sentence; some repeat what is in a damaged file."""
+
 REMEDY = "write it with numpy.savez, from arrays of numbers or texts"
 
 
@@ -28,6 +31,10 @@ def array_names(path: Path, *, remedy: str = REMEDY) -> list[str]:
         raise InputError(f"{path} is not a whole .npz archive; {remedy}")
     try:
         with zipfile.ZipFile(path) as archive:
+            for entry in archive.infolist():
+                # The list of names has no sum of its own, but every name stands in two places. Without this, an array
+                # whose name is damaged would be taken for one that nobody has asked for.
+                archive.open(entry).close()
             return [name.removesuffix(".npy") for name in archive.namelist()]
     except DAMAGE as error:
         raise InputError(f"{path} is a damaged .npz archive ({first_sentence(error)}); {remedy}") from error
@@ -69,4 +76,7 @@ def part_of(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArra
 def first_sentence(error: BaseException) -> str:
     """The first sentence of what an error says, without the full stop, to be part of another sentence."""
     text = str(error).strip()
-    return re.split(r"\.\s|\n", text)[0].rstrip(".") if text else type(error).__name__
+    if not text:
+        return type(error).__name__
+    first = re.split(r"\.\s|\n", text)[0].rstrip(".")
+    return first if len(first) <= LONGEST else f"{first[:LONGEST]} ..."

@@ -280,7 +280,7 @@ def read(path: Path) -> pd.DataFrame:
         table = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=[""])
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); give the interactions.csv of a run") from error
-    except ValueError as error:
+    except (ValueError, TypeError) as error:  # of numbers where whole ones belong
         raise InputError(
             f"{path} is not the log of a run ({first_sentence(error)}); give the interactions.csv of one"
         ) from error

@@ -159,7 +159,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     try:
         frame = pd.read_parquet(path)
     # What tells pandas of the columns has no checksum in the file, and may be nonsense in any way.
-    except (*DAMAGE, TypeError, AttributeError, ArrowException) as error:
+    except (*DAMAGE, LookupError, TypeError, AttributeError, ArrowException) as error:
         raise InputError(f"{path} is not a whole .parquet table ({_parse_error(error)}); write it anew") from error
     frame.columns = pd.Index([str(name) for name in frame.columns])
     _check_distinct(list(frame.columns), path, "the table")

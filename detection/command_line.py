@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import tyro
 
+from detection import files
 from detection.errors import InputError
 
 Config = TypeVar("Config")
@@ -64,11 +65,20 @@ def given(args: Sequence[str] | None = None) -> list[str]:
 
 
 def run(main: Callable[[], int], *, prog: str, refusals: tuple[type[ValueError], ...] = (InputError,)) -> int:
-    """The exit status of ``main``; bad input becomes 2 and one line on stderr, Ctrl-C becomes 130 and another."""
+    """The exit status of ``main``.
+
+    Bad input becomes 2 and one line on stderr, and so does a disk that is full (see `files.NO_ROOM`); Ctrl-C becomes
+    130 and another.
+    """
     try:
         return main()
     except refusals as error:
         print(f"{prog}: {error}", file=sys.stderr)
+        return 2
+    except Exception as error:
+        if (said := files.no_room(error)) is None:
+            raise
+        print(f"{prog}: {said}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"{prog}: interrupted", file=sys.stderr)

@@ -186,7 +186,7 @@ def main(args: Sequence[str] | None = None) -> int:
     arrays.setdefault("object_ids", np.arange(len(arrays["labels"])))
     arrays["category_names"] = np.array([category.name for category in datasets[0].categories])
     arrays["source"] = np.array(json.dumps(source, allow_nan=False))
-    files.write_arrays(config.out, arrays)
+    files.write_arrays(config.out, arrays, by=directory)
     parts.remove(directory)
     looked = sum(len(shares[number]) for number in left)
     each = f", {seconds / looked:.3f} s per image ({device}, {config.precision})" if looked else ""

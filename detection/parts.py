@@ -9,13 +9,10 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from detection import files
@@ -23,7 +20,7 @@ from detection.errors import InputError
 
 WORK = "work.json"
 PART = re.compile(r"(\d{6,})\.npz")
-OURS = re.compile(rf"{re.escape(WORK)}|{PART.pattern}|\.[0-9a-f]{{16}}\.tmp")
+OURS = re.compile(rf"{re.escape(WORK)}|{PART.pattern}|{files.TEMPORARY.pattern}")
 """What is written here, and what is left of a file that was being written (see `files.replacing`)."""
 
 
@@ -74,10 +71,12 @@ def read(directory: Path, number: int) -> dict[str, NDArray[Any]]:
     """
     path = _path(directory, number)
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        arrays = files.read_arrays(path)
+    except ValueError as error:
         raise InputError(f"{path} is damaged ({error}); remove it, and go on with --resume") from error
+    if not arrays:
+        raise InputError(f"{path} is damaged (it is empty); remove it, and go on with --resume")
+    return arrays
 
 
 def remove(directory: Path) -> None:

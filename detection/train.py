@@ -148,7 +148,7 @@ def run(config: TrainConfig, *, world: World, resume: bool) -> int:
     restored = saved is not None and saved.checkpoint is not None
     model = begin(dataclasses.replace(config, backbone_weights=None, weights=None) if restored else config, say=say)
     if world.first:
-        directory.sweep(config.out)
+        files.remove_unfinished(config.out)
         directory.write_config(config)
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

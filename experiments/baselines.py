@@ -151,8 +151,15 @@ def main(args: Sequence[str] | None = None) -> int:
     if config.plan and config.preset == "coco" and config.data is None:
         raise InputError("plan is asked for without data, by whose images it is measured; give --data")
     files.make_directory(config.directory, name="out")
+    for place in (config.directory, config.directory / "results"):
+        if place.is_dir():
+            files.remove_unfinished(place)
     jobs = list(small_jobs(config) if config.preset == "mini" else full_jobs(config))
     left = [job for job in jobs if runs.done(job) is None]
+    if not config.plan:
+        for job in jobs:
+            if job not in left:
+                runs.forget_training(job)
     if len(left) < len(jobs):
         say(f"{count(len(jobs) - len(left), 'run')} of {len(jobs)} were done before.")
     if left and (config.plan or config.preset == "coco"):

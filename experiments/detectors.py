@@ -25,7 +25,6 @@ import json
 import math
 import sys
 import time
-import zipfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import as_completed
 from pathlib import Path
@@ -36,7 +35,7 @@ from tyro.conf import arg
 
 import detection.embed
 from agents.errors import InputError
-from detection import checkpoints
+from detection import checkpoints, files
 from detection.data.coco import annotation_file_of
 from experiments import command_line, comparison, detectors_text, out_file, run_files
 from experiments.baselines import PHOTOGRAPHS, SHAPES, BaselinesConfig
@@ -356,9 +355,8 @@ def look(sight: Sight) -> None:
 def seen(sight: Sight) -> bool:
     """Whether the file is there, whole, and of the same."""
     try:
-        with np.load(sight.file, allow_pickle=False) as arrays:
-            said = json.loads(str(arrays["source"]))
-    except (OSError, EOFError, ValueError, KeyError, RecursionError, zipfile.BadZipFile):
+        said = json.loads(str(files.read_arrays(sight.file)["source"]))
+    except (ValueError, KeyError, RecursionError):
         return False
     sides = {"short_side": sight.sides[0], "max_side": sight.sides[1]}
     wanted = {name: value for name, value in sight.source.items() if name != "preset"} | sides

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from agents.errors import InputError
+from detection.files import naming
 from experiments.workers import processors, workers
 from knowledge_graph.files import atomic_write
 
@@ -131,8 +132,9 @@ def over_seeds(
         for future in as_completed(futures):
             name, seed = futures[future]
             results[name, seed] = found = dict(future.result())
-            file.write(as_line(name, seed, found) + "\n")
-            file.flush()
+            with naming(file.name):
+                file.write(as_line(name, seed, found) + "\n")
+                file.flush()
             bar.set_postfix_str(name)
             bar.update()
             if not shown:

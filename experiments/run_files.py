@@ -13,6 +13,7 @@ import importlib.util
 import io
 import json
 import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -29,7 +30,7 @@ from agents.society import Society
 from experiments.measuring import Recorder, metrics
 from knowledge_graph import storage
 from knowledge_graph.export import to_graphml, to_json, to_node_link
-from knowledge_graph.files import atomic_write
+from knowledge_graph.files import atomic_write, remove_unfinished
 from knowledge_graph.library import Library
 
 CONFIG, CHECKPOINT = "config.json", "checkpoint.npz"
@@ -68,6 +69,8 @@ def config_fields(config: SocietyConfig) -> dict[str, Any]:
 def claim(out: Path) -> None:
     """Make the directory for the results, or leave everything as it was and say why it cannot be.
 
+    What an earlier program that was killed had only begun to write there is removed.
+
     Raises
     ------
     InputError
@@ -79,9 +82,8 @@ def claim(out: Path) -> None:
     missing = [path for path in (out, *out.parents) if not os.path.lexists(path)]
     try:
         out.mkdir(parents=True, exist_ok=True)
-        trial = out / f".trial.{os.getpid()}"
-        trial.write_bytes(b"")
-        trial.unlink()
+        with tempfile.TemporaryFile(dir=out):
+            pass
     except OSError as error:
         for path in missing:
             with suppress(OSError):
@@ -92,6 +94,7 @@ def claim(out: Path) -> None:
     for name in (CONFIG, CHECKPOINT, *RESULTS):
         if (out / name).is_dir():
             raise InputError(f"out is {out}, where {name} is a directory; remove that, or give another directory")
+    remove_unfinished(out)
 
 
 def save(society: Society, recorder: Recorder, config: Mapping[str, object], out: Path, lived_s: float) -> None:

@@ -33,6 +33,7 @@ from tqdm import tqdm
 from tyro.conf import arg
 
 from agents.errors import InputError
+from detection.files import naming
 from experiments import command_line, out_file, run_files
 from experiments.pieces import Figures, Kept, as_line, program
 from experiments.run_society import settle
@@ -207,8 +208,9 @@ def finish(
                 tqdm.write(f"{PROG}: {run} failed: {outcome.error}", file=sys.stderr)
                 continue
             found = outcome.figures | {WALL: outcome.wall_s}
-            file.write(as_line(*run.key, found) + "\n")
-            file.flush()
+            with naming(kept.path):
+                file.write(as_line(*run.key, found) + "\n")
+                file.flush()
             done[run.key] = found
             if not shown:
                 print(f"{len(done) + len(failed)} of {len(runs)}: {run}", file=sys.stderr, flush=True)

@@ -6,6 +6,7 @@ import contextlib
 import io
 import lzma
 import os
+import re
 import secrets
 import zipfile
 import zlib
@@ -14,6 +15,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")
+"""The names of files that are being written, or were when their program was killed."""
 
 DAMAGE = (
     OSError, ValueError, EOFError, LookupError, RuntimeError, MemoryError,
@@ -43,10 +47,20 @@ def atomic_write(path: Path | str, data: bytes) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
+        # Nobody knows the temporary one.
+        if isinstance(error, OSError) and str(error.filename) in ("None", str(temporary)):
+            error.filename, error.filename2 = str(path), None
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
+
+
+def remove_unfinished(directory: Path) -> None:
+    """Remove what killed programs had only begun to write to a directory, which nobody else may be writing to."""
+    for path in directory.iterdir():
+        if TEMPORARY.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def read_member(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:

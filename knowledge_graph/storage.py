@@ -274,6 +274,8 @@ def _check(round_: Round, library: Library) -> None:
     ):
         if array.shape != shape:
             raise ValueError(f"{name} of merge {round_.number} has the shape {array.shape}, not {shape}")
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ValueError(f"{name} of merge {round_.number} has numbers that are not finite")
     if k and not -1 <= int(round_.membership.min()) <= int(round_.membership.max()) < k:
         raise ValueError(f"membership of merge {round_.number} names concepts that there are not")
 

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import pickle
 import re
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import safetensors
-import safetensors.torch
-import torch
 from torch import Tensor, nn
 
+from detection import tensor_files
 from detection.backbones.efficientnet_lite import NORM_EPS, EfficientNetLite0
 from detection.backbones.resnet import ResNet
 from detection.backbones.stages import Backbone
@@ -111,27 +106,13 @@ def _read(path: Path) -> dict[str, Tensor]:
     """The tensors in a file, without executing anything that is in it."""
     if not path.is_file():
         raise InputError(f"backbone_weights is {path}, which is no file; give one of weights (.pth or .safetensors)")
-    try:
-        if path.suffix == ".safetensors":
-            contents: Any = safetensors.torch.load_file(path)
-        else:
-            contents = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        raise _unreadable(path, error) from error
-    except safetensors.SafetensorError as error:
-        raise _unreadable(path, error) from error
+    contents = tensor_files.read(path, name="backbone_weights")
     for wrapper in WRAPPERS:
         if isinstance(contents, Mapping) and isinstance(contents.get(wrapper), Mapping):
             contents = contents[wrapper]
     if not isinstance(contents, Mapping):
         raise InputError(f"{path} holds no weights by name but a {type(contents).__name__}; give a state dict")
     return {str(name): value for name, value in contents.items() if isinstance(value, Tensor)}
-
-
-def _unreadable(path: Path, error: Exception) -> InputError:
-    return InputError(
-        f"{path} cannot be read as weights ({type(error).__name__}); give a .pth file of tensors alone, or .safetensors"
-    )
 
 
 def _of_backbone(state: Mapping[str, Tensor], backbone: Backbone, path: Path) -> dict[str, Tensor]:
@@ -156,6 +137,8 @@ def _refuse_misfits(state: Mapping[str, Tensor], expected: Mapping[str, Tensor],
                 f"{path} has {name} of shape {list(state[name].shape)}, not {list(value.shape)}; "
                 "give weights of the backbone that is built"
             )
+        if not state[name].isfinite().all():
+            raise InputError(f"{path} has numbers in {name} that are not finite; give weights that can be used")
     unknown = sorted(state.keys() - expected.keys())
     if unknown:
         raise InputError(f"{path} has {unknown[0]}, which this backbone has not; give weights of the one that is built")

@@ -12,6 +12,7 @@ import io
 import multiprocessing
 import os
 import sys
+import threading
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -26,7 +27,7 @@ from tqdm import tqdm
 from detection import command_line
 from detection.data.scenes import CATEGORIES, Found, scene
 from detection.errors import InputError
-from detection.files import replacing, write_json
+from detection.files import remove_unfinished, replacing, write_json
 
 PROG = "shapes"
 SPLITS = ("train2017", "val2017")
@@ -85,7 +86,7 @@ def draw(config: Shapes, *, progress: bool = False) -> dict[str, Counter[str]]:
     _prepare(config.out)
     context = multiprocessing.get_context("spawn")
     found = {}
-    with ProcessPoolExecutor(config.workers or os.cpu_count(), mp_context=context) as pool:
+    with ProcessPoolExecutor(config.workers or os.cpu_count(), mp_context=context, initializer=_begin) as pool:
         for number, (split, count) in enumerate(config.counts.items()):
             keys = [(config.seed, number, index) for index in range(count)]
             folder = [config.out / split] * count
@@ -109,6 +110,18 @@ def annotation_file(records: Sequence[tuple[dict[str, Any], list[dict[str, Any]]
         "images": [image for image, _ in records],
         "annotations": [{"id": number, **note} for number, note in enumerate(notes, start=1)],
     }
+
+
+def _begin() -> None:
+    # Where the program is killed, nobody else would end those who draw for it.
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _draw_one(folder: Path, key: tuple[int, int, int], size: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -162,6 +175,7 @@ def _prepare(out: Path) -> None:
         for split in SPLITS:
             for path in (out / split).glob("*.jpg"):
                 path.unlink()
+            remove_unfinished(out / split)
     except OSError as error:
         raise InputError(f"out is {out}, where nothing can be written ({error.strerror}); give another") from None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,9 +41,6 @@ FREE = frozenset(
 """Fields that change nothing of what is learned, or only its rounding."""
 
 LENGTH = frozenset({"max_iterations", "max_images"})
-
-TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")
-"""What is left of a file that was being written when its program was killed; see `files.replacing`."""
 
 
 class Saved(NamedTuple):
@@ -102,13 +98,6 @@ def read(out: Path) -> Saved:
     if checkpoint.training is None:
         raise InputError(f"{path} is a detector without the state of its training; it can only be given as weights")
     return Saved(config, checkpoint)
-
-
-def sweep(out: Path) -> None:
-    """Remove what a killed program had only begun to write."""
-    for path in out.iterdir():
-        if TEMPORARY.fullmatch(path.name):
-            path.unlink(missing_ok=True)
 
 
 def refuse_changes(saved: TrainConfig, asked: TrainConfig, *, done: int) -> None:

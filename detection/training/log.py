@@ -89,8 +89,9 @@ class Log:
 
     def write(self, row: Row) -> None:
         """Append a line."""
-        self.stream.write(json.dumps(row, allow_nan=False).encode() + b"\n")
-        self.stream.flush()
+        with files.naming(self.path):
+            self.stream.write(json.dumps(row, allow_nan=False).encode() + b"\n")
+            self.stream.flush()
         if self.board is not None:
             for name, value in row.items():
                 if name != "iteration" and value is not None:
@@ -98,7 +99,8 @@ class Log:
 
     def settle(self) -> None:
         """Let all lines reach the disk, so that no checkpoint is there without those before it."""
-        os.fsync(self.stream.fileno())
+        with files.naming(self.path):
+            os.fsync(self.stream.fileno())
 
     def close(self) -> None:
         """Write no more."""

@@ -194,6 +194,7 @@ def run(job: Job) -> Record:
     """
     files.make_directory(job.out, name="out")
     files.make_directory(job.results, name="results")
+    files.remove_unfinished(job.out)
     diverged = None
     try:
         with _said_to(job.out / "run.log" if job.quiet else None):
@@ -205,12 +206,19 @@ def run(job: Job) -> Record:
     except InputError as error:
         raise InputError(f"row {job.row.name}, seed {job.seed}: {error}") from error
     record = recorded(job, diverged=diverged)
-    records.write(record, job.results)
     if job.row.trained and not job.keep_training and job.checkpoint.exists():
         checkpoint = checkpoints.load(job.checkpoint)
         checkpoints.save(job.out / DETECTOR, dataclasses.replace(checkpoint, training=None))
-        job.checkpoint.unlink()
+    # Last of all: what has a record is not looked at again.
+    records.write(record, job.results)
+    forget_training(job)
     return record
+
+
+def forget_training(job: Job) -> None:
+    """Remove the state of a training whose detector is kept without it."""
+    if job.row.trained and not job.keep_training and (job.out / DETECTOR).exists():
+        job.checkpoint.unlink(missing_ok=True)
 
 
 def progress(job: Job) -> int:
@@ -305,5 +313,10 @@ def _said_to(path: Path | None) -> Iterator[None]:
     if path is None:
         yield
         return
-    with open(path, "a", encoding="utf-8") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+    with (
+        files.naming(path),  # of what cannot be said because the disk is full
+        open(path, "a", encoding="utf-8") as file,
+        contextlib.redirect_stdout(file),
+        contextlib.redirect_stderr(file),
+    ):
         yield

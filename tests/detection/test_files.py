@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from detection import files
 from detection.files import replacing, write_arrays, write_json
 
 
@@ -56,3 +57,11 @@ def test_objects_are_no_arrays_of_plain_values(tmp_path):
     with pytest.raises(ValueError, match="allow_pickle"):
         write_arrays(tmp_path / "a.npz", {"objects": np.array([{}, None])})
     assert not list(tmp_path.iterdir())
+
+
+def test_only_what_a_killed_program_had_begun_to_write_is_swept_away(tmp_path):
+    names = {".0123456789abcdef.tmp", ".hidden.tmp", "last.pt", "notes.tmp"}
+    for name in names:
+        (tmp_path / name).touch()
+    files.remove_unfinished(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == names - {".0123456789abcdef.tmp"}

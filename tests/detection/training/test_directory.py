@@ -65,14 +65,6 @@ def test_a_cosine_cannot_grow_once_it_has_begun():
         directory.refuse_changes(saved, longer, done=2)
 
 
-def test_only_what_a_killed_program_had_begun_to_write_is_swept_away(tmp_path: Path):
-    names = {".0123456789abcdef.tmp", ".hidden.tmp", "last.pt", "notes.tmp"}
-    for name in names:
-        (tmp_path / name).touch()
-    directory.sweep(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == names - {".0123456789abcdef.tmp"}
-
-
 def test_a_configuration_comes_back_from_its_file(tmp_path: Path):
     config = dataclasses.replace(SAVED, out=tmp_path, weights=Path("a.pt"), short_sides=(64, 80))
     directory.write_config(config)
