@@ -73,11 +73,13 @@ def restored(
     *,
     device: str | None = None,
     kind: type[Society] = Society,
+    part_from: int | None = None,
 ) -> Society:
     """The society that `state` was taken from; of another ``kind``, where that lives the same life.
 
     ``world`` and ``config`` must be those it lived in. With a ``device`` of PyTorch it goes on there (see
-    `agents.tensors`), wherever it lived before.
+    `agents.tensors`), wherever it lived before. ``part_from`` is given for a part of a larger society, whose ids begin
+    there, and whose words and concepts are those of the whole.
 
     Raises
     ------
@@ -114,9 +116,10 @@ def restored(
             world,
             steps=society.steps,
             next_id=society.counters.next_id,
-            n_words=society.counters.n_words,
+            n_words=society.counters.n_words if part_from is None else np.iinfo(np.int32).max,
+            first_id=part_from or 0,
         )
-        if society.population.concept.max(initial=-1) >= len(society.library):
+        if part_from is None and society.population.concept.max(initial=-1) >= len(society.library):
             raise ValueError("concept names what is not in the library")
     except InputError:
         raise

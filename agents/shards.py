@@ -366,11 +366,18 @@ def restored(
     for place in range(2):
         columns: dict[str, Any] = part_of(arrays, f"sent/{place}")
         sent.append(Sent(**columns) if columns else None)
+    society = checkpoint.restored(
+        part_of(arrays, "society"),
+        world,
+        config_of(config, sharding, number),
+        kind=Part,
+        part_from=number * IDS,
+    )
     return Shard(
         number=number,
         of=sharding,
         sizes=tuple(sharding.sizes(config.agents)),
-        society=checkpoint.restored(part_of(arrays, "society"), world, config_of(config, sharding, number), kind=Part),
+        society=society,
         sent=(sent[0], sent[1]),
         asked=arrays.get("asked"),
     )

@@ -14,7 +14,9 @@ UNIT = 1e-4
 WITHIN_ONE = ("communality", "score", "success", "understood")
 
 
-def check_sound(population: Population, world: World, *, steps: int, next_id: int, n_words: int) -> None:
+def check_sound(
+    population: Population, world: World, *, steps: int, next_id: int, n_words: int, first_id: int = 0
+) -> None:
     """Refuse a population that no society can have.
 
     The compiled loops of a tick look things up without asking whether they are there, so nothing may point elsewhere.
@@ -60,11 +62,11 @@ def check_sound(population: Population, world: World, *, steps: int, next_id: in
         _refuse(name, ~held & (everything[name] != empty))
     _refuse("birth", (population.birth < 0) | (population.birth > steps))
     _refuse("born", held & ((population.born < population.birth[:, None]) | (population.born > steps)))
-    _refuse("id", (population.id < 0) | (population.id >= next_id))
+    _refuse("id", (population.id < first_id) | (population.id >= next_id))
     _refuse("id", _repeated(population.id[None]))
     # Founders have the first numbers, and nobody above them.
     _refuse("parent", (population.parent < NOTHING) | (population.parent >= population.id))
-    _refuse("parent", (population.parent == NOTHING) != (population.id < len(population)))
+    _refuse("parent", (population.parent == NOTHING) != (population.id < first_id + len(population)))
 
 
 def _refuse(name: str, wrong: NDArray[np.bool_]) -> None:
