@@ -98,3 +98,10 @@ def test_what_cannot_be_drawn_is_refused(tmp_path, field, value):
     fields = {"out": tmp_path, "images": 1, field: value}
     with pytest.raises(InputError, match=f"{field} is {value}; give a number from"):
         Shapes(**fields)
+
+
+def test_what_a_killed_program_had_only_begun_to_draw_goes(tmp_path):
+    (tmp_path / "train2017").mkdir()
+    (tmp_path / "train2017" / ".0123456789abcdef.tmp").write_bytes(b"half of an image")
+    shapes.draw(shapes.Shapes(out=tmp_path, images=1, val_images=1, size=64, workers=1))
+    assert [path.name for path in (tmp_path / "train2017").iterdir()] == ["000000000001.jpg"]

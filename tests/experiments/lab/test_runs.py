@@ -15,7 +15,7 @@ from detection import checkpoints
 from detection.errors import InputError
 from detection.training.learner import Learner
 from detection.training.step import batch_norms
-from experiments.lab import drawing, plan, runs, scales
+from experiments.lab import drawing, plan, records, runs, scales
 from experiments.lab.rows import LONG, ROWS, Row
 from experiments.lab.runs import DETECTOR, Job, flags
 from experiments.machine import device_name
@@ -125,6 +125,29 @@ def test_a_run_that_was_stopped_goes_on(shapes: Path, tmp_path: Path, monkeypatc
     assert runs.run(job).boxes == expected.boxes
     one, other = (checkpoints.load(some.checkpoint).weights for some in (whole, job))
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_what_has_a_record_has_its_detector(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A run with a record is not looked at again: whoever is stopped before must find all of it to do."""
+    job = small("b4-lr1e-3", shapes, tmp_path)
+    job.out.mkdir(parents=True)
+    (job.out / ".0123456789abcdef.tmp").write_bytes(b"half of a file")
+
+    def stopped(*args: object) -> None:
+        assert (job.out / DETECTOR).exists()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(records, "write", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            runs.run(job)
+    assert job.checkpoint.exists()
+    assert not (job.out / ".0123456789abcdef.tmp").exists()
+    runs.run(job)
+    assert not job.checkpoint.exists()
+    job.checkpoint.write_bytes(b"of one who was stopped after the record")
+    runs.forget_training(job)
+    assert not job.checkpoint.exists()
 
 
 def test_a_run_of_other_settings_is_not_gone_on_with(shapes: Path, tmp_path: Path):
