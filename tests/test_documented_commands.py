@@ -186,16 +186,16 @@ COMMANDS: dict[str, Run] = {
     ),
     # Training on COCO takes a GPU for hours; the plan, which comes first, does a few updates of the same network.
     "python -m experiments.baselines --preset coco --data COCO --rows b4-lr5e-3 --backbone-weights R-50.pth": Run(
-        "python -m experiments.baselines --preset coco --data runs/shapes --rows b4-lr5e-3 "
+        "python -m experiments.baselines --preset coco --data runs/photographs --rows b4-lr5e-3 "
         "--backbone-weights R-50.pth --device cpu --quick --plan",
     ),
     "python -m experiments.baselines --preset coco --data COCO --rows b4-lr1e-2-scratch-bn": Run(
-        "python -m experiments.baselines --preset coco --data runs/shapes --rows b4-lr1e-2-scratch-bn --device cpu "
+        "python -m experiments.baselines --preset coco --data runs/photographs --rows b4-lr1e-2-scratch-bn --device cpu "
         "--quick --plan",
     ),
     "python -m experiments.baselines --preset coco --data COCO --rows b16-lr1e-2 --backbone-weights R-50.pth "
     "--fit-memory 10": Run(
-        "python -m experiments.baselines --preset coco --data runs/shapes --rows b16-lr1e-2 "
+        "python -m experiments.baselines --preset coco --data runs/photographs --rows b16-lr1e-2 "
         "--backbone-weights R-50.pth --fit-memory 10 --device cpu --quick --plan",
     ),
     # ---- many lives, many workers
