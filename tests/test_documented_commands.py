@@ -190,8 +190,8 @@ COMMANDS: dict[str, Run] = {
         "--backbone-weights R-50.pth --device cpu --quick --plan",
     ),
     "python -m experiments.baselines --preset coco --data COCO --rows b4-lr1e-2-scratch-bn": Run(
-        "python -m experiments.baselines --preset coco --data runs/photographs --rows b4-lr1e-2-scratch-bn --device cpu "
-        "--quick --plan",
+        "python -m experiments.baselines --preset coco --data runs/photographs --rows b4-lr1e-2-scratch-bn "
+        "--device cpu --quick --plan",
     ),
     "python -m experiments.baselines --preset coco --data COCO --rows b16-lr1e-2 --backbone-weights R-50.pth "
     "--fit-memory 10": Run(
