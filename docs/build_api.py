@@ -7,6 +7,7 @@ Any warning is an error: the exit status is 1, and every warning is printed.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import pkgutil
@@ -61,7 +62,9 @@ def build(directory: Path) -> list[str]:
     stubs = types.ModuleType("_typeshed")
     vars(stubs)["DataclassInstance"] = type("DataclassInstance", (), {})
     sys.modules.setdefault("_typeshed", stubs)
-    with warnings.catch_warnings(record=True) as caught:
+    directory = directory.resolve()
+    # Elsewhere a directory of the same name would make pdoc wonder which of the two is meant.
+    with contextlib.chdir(ROOT), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         specs = specifications()
         for name in pdoc.extract.walk_specs(specs):

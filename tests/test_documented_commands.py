@@ -33,16 +33,20 @@ from tests.documented import BEGINNINGS, ROOT, commands, options_in, python_bloc
 from tests.experiments.small import objects
 from tests.tally import counted
 
-SECONDS = 300
+SECONDS = 900
 """What the slowest of them may take."""
 
 LIFE = "--agents 12 --steps 8 --probe 40 --record-interval 2 --discovery-interval 2 --merge-interval 4"
-QUICK = "--quick --agents 8 --steps 12 --seeds 1"
+QUICK = "--quick --agents 8 --steps 12 --seeds 2"
 PLANTED = "--planted-objects 300 --planted-features 24 --planted-factors 4"
 PIXELS = "--iterations 2 --short-side 64 --min-side 8 --agents 12 --steps 12 --device cpu"
 TRAINING = (
     "--max-iterations 2 --batch-size 2 --workers 0 --short-sides 64 --short-side 64 --max-side 96 --device cpu "
     "--score-threshold 0.001"  # after two updates nothing is surer of itself
+)
+THROUGH_MINI = (
+    "python -m experiments.pixels_to_minds --data runs/shapes --checkpoint runs/mini/last.pt --out runs/pixels "
+    + PIXELS
 )
 ROWS = "--rows b4-lr5e-3 --seeds 1 --quick"
 DAYS = "--agents 40 --shards 2 --days 2 --ticks 3"
@@ -53,18 +57,18 @@ class Run:
     """What is run for a documented command.
 
     line : the program with smaller numbers; names with a star stand for the files they match, PORT for a free port
+    first : a command that has to be run before
     adds : what make's programs are given beside what the Makefile has
     instead : why options of the documented command are left out, or why something else stands in for it
     cluster : whether a scheduler and a worker have to be there
     """
 
     line: str
+    first: str = ""
     adds: str = ""
     instead: str = ""
     cluster: bool = False
 
-
-NEEDS_COCO = "training on COCO takes a GPU for hours; the plan does a few updates of the same network and says so"
 
 COMMANDS: dict[str, Run] = {
     # ---- two commands, and the programs behind them
@@ -105,7 +109,8 @@ COMMANDS: dict[str, Run] = {
     "python -m detection.embed --checkpoint F --data ROOT --out F.npz --boxes detected --pool mask "
     "--embedding backbone": Run(
         "python -m detection.embed --checkpoint runs/masks/last.pt --data runs/shapes --out runs/F2.npz "
-        "--boxes detected --pool mask --embedding backbone --min-side 1 --min-score 0 --device cpu --workers 0"
+        "--boxes detected --pool mask --embedding backbone --min-side 1 --min-score 0 --device cpu --workers 0",
+        first=f"python -m detection.train --preset mini-condinst --data runs/shapes --out runs/masks {TRAINING}",
     ),
     "python -m detection.embed --preset mini --features backbone --split train2017 val2017 --short-side 800 "
     "--max-side 1333 --data ROOT --out F.npz --thumbnails 48": Run(
@@ -148,8 +153,8 @@ COMMANDS: dict[str, Run] = {
         f"python -m experiments.pixels_to_minds --data runs/shapes {PIXELS}"
     ),
     "python -m experiments.pixels_to_minds --data ROOT [--checkpoint F] [--out DIR] [--resume]": Run(
-        "python -m experiments.pixels_to_minds --data runs/shapes --checkpoint runs/mini/last.pt --out runs/pixels "
-        f"--resume {PIXELS}"
+        f"{THROUGH_MINI} --resume",
+        first=THROUGH_MINI,
     ),
     "python -m experiments.validate [--quick] [--report limits.html]": Run(
         "python -m experiments.validate --quick --report limits.html --only attribution --seeds 2"
@@ -162,7 +167,7 @@ COMMANDS: dict[str, Run] = {
         f"python -m experiments.upbringing --world objects {QUICK} --steps 30"
     ),
     "make baselines-mini": Run("make baselines-mini", adds=ROWS),
-    "python -m experiments.detectors": Run(f"python -m experiments.detectors {QUICK}"),
+    "python -m experiments.detectors": Run(f"python -m experiments.detectors --runs runs/baselines-mini-quick {QUICK}"),
     "python -m experiments.origins": Run(f"python -m experiments.origins {QUICK}"),
     "python -m experiments.jungle": Run(f"python -m experiments.jungle {QUICK}"),
     "python -m experiments.self_serving": Run(f"python -m experiments.self_serving {QUICK}"),
@@ -179,21 +184,19 @@ COMMANDS: dict[str, Run] = {
     "python -m experiments.baselines --list-rows --preset coco": Run(
         "python -m experiments.baselines --list-rows --preset coco"
     ),
+    # Training on COCO takes a GPU for hours; the plan, which comes first, does a few updates of the same network.
     "python -m experiments.baselines --preset coco --data COCO --rows b4-lr5e-3 --backbone-weights R-50.pth": Run(
-        "python -m experiments.baselines --preset coco --data runs/shapes --rows b4-lr5e-3 "
-        "--backbone-weights R-50.pth --device cpu --plan",
-        instead=NEEDS_COCO,
+        "python -m experiments.baselines --preset coco --data runs/photographs --rows b4-lr5e-3 "
+        "--backbone-weights R-50.pth --device cpu --quick --plan",
     ),
     "python -m experiments.baselines --preset coco --data COCO --rows b4-lr1e-2-scratch-bn": Run(
-        "python -m experiments.baselines --preset coco --data runs/shapes --rows b4-lr1e-2-scratch-bn --device cpu "
-        "--plan",
-        instead=NEEDS_COCO,
+        "python -m experiments.baselines --preset coco --data runs/photographs --rows b4-lr1e-2-scratch-bn "
+        "--device cpu --quick --plan",
     ),
     "python -m experiments.baselines --preset coco --data COCO --rows b16-lr1e-2 --backbone-weights R-50.pth "
     "--fit-memory 10": Run(
-        "python -m experiments.baselines --preset coco --data runs/shapes --rows b16-lr1e-2 "
-        "--backbone-weights R-50.pth --fit-memory 10 --device cpu --plan",
-        instead=NEEDS_COCO,
+        "python -m experiments.baselines --preset coco --data runs/photographs --rows b16-lr1e-2 "
+        "--backbone-weights R-50.pth --fit-memory 10 --device cpu --quick --plan",
     ),
     # ---- many lives, many workers
     "python -m experiments.sweep docs/sweep.toml": Run("python -m experiments.sweep small.toml --workers 1"),
@@ -308,7 +311,7 @@ def test_the_table_has_every_documented_command_and_no_other() -> None:
     assert set(python_blocks()) == set(PYTHON)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[:100])
 def test_what_is_run_is_the_documented_program_with_its_options(command: str) -> None:
     run = COMMANDS[command]
     meant, done = command.removesuffix(" &").split(), run.line.split()
@@ -436,7 +439,7 @@ def cluster(place: Path, port: int) -> Iterator[dict[str, subprocess.Popen[bytes
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[:100])
 def test_it_runs(command: str, place: Path, port: int, request: pytest.FixtureRequest) -> None:
     run = COMMANDS[command]
     if run.cluster:
@@ -446,10 +449,9 @@ def test_it_runs(command: str, place: Path, port: int, request: pytest.FixtureRe
             assert started[command].poll() is None
             counted("documented commands run")
             return
-    if run.line.startswith("python -m detection.embed --checkpoint runs/masks"):
-        masks = run_in(place, port, Run(f"python -m detection.train --preset mini-condinst --data runs/shapes "
-                                        f"--out runs/masks {TRAINING}"))  # fmt: skip
-        assert masks.returncode == 0, masks.stderr
+    if run.first:
+        before = run_in(place, port, dataclasses.replace(run, line=run.first))
+        assert before.returncode == 0, before.stderr[-3000:]
     done = run_in(place, port, run)
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     assert "Traceback" not in done.stderr
