@@ -52,12 +52,18 @@ class OnDask:
         """A future; work that is done again for another reason than loss is another piece of work.
 
         What is of a shard is done at its home, as long as that worker is there and no other has nothing to do.
+
+        Raises
+        ------
+        InputError
+            If the cluster is gone.
         """
-        if home is None:
-            return self.client.submit(work, *args, pure=False)
-        homes = at_home(self.homes, home, list(self.client.nthreads()))
-        there = [self.homes[home]] if homes else None
-        return self.client.submit(work, *args, pure=False, workers=there, allow_other_workers=homes)
+        with cluster_there():
+            if home is None:
+                return self.client.submit(work, *args, pure=False)
+            homes = at_home(self.homes, home, list(self.client.nthreads()))
+            there = [self.homes[home]] if homes else None
+            return self.client.submit(work, *args, pure=False, workers=there, allow_other_workers=homes)
 
     def gather(self, results: Sequence[Any]) -> list[Any]:
         """What is in the futures.
@@ -67,17 +73,8 @@ class OnDask:
         InputError
             What work itself refuses; or if the cluster loses the work again and again, or is gone.
         """
-        try:
+        with cluster_there():
             return self.client.gather(list(results))
-        except InputError:
-            raise
-        except Exception as error:
-            if not type(error).__module__.startswith(("distributed", "asyncio", "concurrent")):
-                raise
-            raise InputError(
-                f"the cluster has lost what it was to do ({type(error).__name__}: {first_sentence(error)}); see to its "
-                "scheduler and workers, and start anew"
-            ) from error
 
     def keep(self, days: int, society: ShardedSociety) -> None:
         """Write shards and their mail down, if it is time, and let the cluster go on from what was written."""
@@ -108,6 +105,26 @@ class OnDask:
         for path in self.kept if files is None else files:
             with suppress(OSError):  # nothing is wrong with the society where a file cannot be removed
                 path.unlink()
+
+
+@contextmanager
+def cluster_there() -> Iterator[None]:
+    """Say in a sentence that the cluster is not there any more; a defect of the work stays one.
+
+    A connection that cannot be made is a plain OSError, and so is a wait that was too long.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        ours = not type(error).__module__.startswith(("distributed", "asyncio", "concurrent"))
+        if ours and not isinstance(error, OSError):
+            raise
+        raise InputError(
+            f"the cluster has lost what it was to do ({type(error).__name__}: {first_sentence(error)}); see to its "
+            "scheduler and workers, and start anew"
+        ) from error
 
 
 def at_home(homes: dict[int, str], number: int, workers: Sequence[str]) -> bool:
