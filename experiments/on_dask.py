@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import os
 import secrets
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,6 +27,14 @@ from agents.sharded import ShardedSociety
 from agents.shards import Post, Shard, Sharding
 from agents.world import World
 from experiments.sweeps.places import connected
+
+PATIENCE_S = 60
+"""How long a cluster may be without workers; those that have somebody to bring them back are there sooner."""
+
+LOOK_S = 1.0
+"""How often it is looked whether there are any."""
+
+START = "dask worker ADDRESS --nthreads 1"
 
 
 class OnDask:
@@ -71,10 +81,34 @@ class OnDask:
         Raises
         ------
         InputError
-            What work itself refuses; or if the cluster loses the work again and again, or is gone.
+            What work itself refuses; or if the cluster loses the work again and again, is gone, or has had no
+            workers for `PATIENCE_S`.
         """
-        with cluster_there():
-            return self.client.gather(list(results))
+        futures, done, given_up = list(results), threading.Event(), threading.Event()
+        threading.Thread(target=self._wait_for_workers, args=(futures, done, given_up), daemon=True).start()
+        try:
+            with cluster_there():
+                return self.client.gather(futures)
+        except InputError as error:
+            if not given_up.is_set():
+                raise
+            raise InputError(
+                f"the cluster has had no workers for {PATIENCE_S:g} s; start some by '{START}' and begin anew"
+            ) from error
+        finally:
+            done.set()
+
+    def _wait_for_workers(self, futures: Sequence[Any], done: threading.Event, given_up: threading.Event) -> None:
+        """Call off what is gathered if there has been nobody to do it for too long: Dask would wait without end."""
+        last = time.monotonic()
+        while not done.wait(LOOK_S):
+            with suppress(Exception):  # of a cluster that is gone; who gathers is told
+                if self.client.nthreads():
+                    last = time.monotonic()
+                elif time.monotonic() - last > PATIENCE_S:
+                    given_up.set()
+                    self.client.cancel(futures)
+                    return
 
     def keep(self, days: int, society: ShardedSociety) -> None:
         """Write shards and their mail down, if it is time, and let the cluster go on from what was written."""

@@ -343,6 +343,53 @@ def test_where_workers_cannot_write_is_named(world: World, tmp_path: Path, monke
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+ALONE = r"^the cluster has had no workers for [0-9.]+ s; start some by 'dask worker ADDRESS --nthreads 1' and begin"
+
+
+class Waiting(AtOnce):
+    """A client that waits for whoever is to work until it is told not to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cancelled = threading.Event()
+
+    def gather(self, results: list[Any]) -> list[Any]:
+        if self.cancelled.wait(0.5):
+            raise LostError("cancelled")
+        return results
+
+    def cancel(self, results: list[Any]) -> None:
+        self.cancelled.set()
+
+
+def test_a_cluster_without_workers_is_waited_for_with_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    LostError.__module__ = "distributed.client"
+    monkeypatch.setattr(on_dask, "LOOK_S", 0.02)
+    client = Waiting()
+    client.workers = {}
+    assert on_dask.OnDask(client).gather([1]) == [1]  # for half a second of sixty
+    monkeypatch.setattr(on_dask, "PATIENCE_S", 0.2)
+    client.workers = {"tcp://one": 1}
+    assert on_dask.OnDask(client).gather([1]) == [1]
+    client.workers = {}
+    with pytest.raises(InputError, match=ALONE):
+        on_dask.OnDask(client).gather([1])
+    assert on_dask.OnDask(AtOnce()).gather([1]) == [1]
+
+
+@pytest.mark.slow
+def test_workers_that_nobody_brings_back_are_not_waited_for_without_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(on_dask, "PATIENCE_S", 2)
+    with scheduler_and_worker() as (address, _, worker), on_dask.on_dask(address) as place:
+        society = small(world, place)
+        society.live(1)
+        worker.kill()
+        with pytest.raises(InputError, match=ALONE):
+            society.live(3)
+
+
 # ---- the command line
 
 
