@@ -66,14 +66,33 @@ class OnDask:
         Raises
         ------
         InputError
-            If the cluster is gone.
+            If the cluster is gone, or a worker has come that has several threads.
         """
         with cluster_there():
             if home is None:
                 return self.client.submit(work, *args, pure=False)
-            homes = at_home(self.homes, home, list(self.client.nthreads()))
+            homes = at_home(self.homes, home, self.workers())
             there = [self.homes[home]] if homes else None
             return self.client.submit(work, *args, pure=False, workers=there, allow_other_workers=homes)
+
+    def workers(self) -> list[str]:
+        """The addresses of those who are there.
+
+        Raises
+        ------
+        InputError
+            If one of them has several threads. How many threads matrices have is a setting of a whole process, which
+            a day changes and puts back: two of them at a time would do so to each other.
+        """
+        with cluster_there():
+            threads: dict[str, int] = self.client.nthreads()
+        for worker, number in threads.items():
+            if number > 1:
+                raise InputError(
+                    f"the worker at {worker} has {number} threads, but the days of two shards in one process would "
+                    f"disturb each other; start workers by '{START}'"
+                )
+        return list(threads)
 
     def gather(self, results: Sequence[Any]) -> list[Any]:
         """What is in the futures.
@@ -189,8 +208,8 @@ def on_dask(address: str, *, directory: Path | None = None, days: int = 10) -> I
     Raises
     ------
     InputError
-        If `distributed` is not installed, nothing answers there, its workers do not have this program, or the
-        directory cannot be written to.
+        If `distributed` is not installed, nothing answers there, its workers do not have this program or have several
+        threads each, or the directory cannot be made.
     """
     if directory is not None:
         try:
@@ -201,6 +220,7 @@ def on_dask(address: str, *, directory: Path | None = None, days: int = 10) -> I
             ) from error
     with connected(address) as client:
         place = OnDask(client, directory=directory, days=days)
+        place.workers()
         try:
             yield place
         finally:

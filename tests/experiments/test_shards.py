@@ -390,6 +390,29 @@ def test_workers_that_nobody_brings_back_are_not_waited_for_without_end(
             society.live(3)
 
 
+THREADED = (
+    "the worker at tcp://two has 2 threads, but the days of two shards in one process would disturb each other; start "
+    "workers by 'dask worker ADDRESS --nthreads 1'"
+)
+
+
+def test_workers_of_several_threads_are_refused_whenever_they_come(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = AtOnce()
+    monkeypatch.setattr(on_dask, "connected", lambda address: contextlib.nullcontext(client))
+    with on_dask.on_dask("tcp://there:8786") as place:
+        society = small(world, place)
+        society.live(1)
+        client.workers["tcp://two"] = 2
+        with pytest.raises(InputError) as caught:
+            society.live(1)
+    assert str(caught.value) == THREADED
+    with pytest.raises(InputError) as caught, on_dask.on_dask("tcp://there:8786"):
+        pass
+    assert str(caught.value) == THREADED
+
+
 # ---- the command line
 
 
