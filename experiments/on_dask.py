@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import os
 import secrets
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,6 +27,14 @@ from agents.sharded import ShardedSociety
 from agents.shards import Post, Shard, Sharding
 from agents.world import World
 from experiments.sweeps.places import connected
+
+PATIENCE_S = 60
+"""How long a cluster may be without workers; those that have somebody to bring them back are there sooner."""
+
+LOOK_S = 1.0
+"""How often it is looked whether there are any."""
+
+START = "dask worker ADDRESS --nthreads 1"
 
 
 class OnDask:
@@ -52,12 +62,37 @@ class OnDask:
         """A future; work that is done again for another reason than loss is another piece of work.
 
         What is of a shard is done at its home, as long as that worker is there and no other has nothing to do.
+
+        Raises
+        ------
+        InputError
+            If the cluster is gone, or a worker has come that has several threads.
         """
-        if home is None:
-            return self.client.submit(work, *args, pure=False)
-        homes = at_home(self.homes, home, list(self.client.nthreads()))
-        there = [self.homes[home]] if homes else None
-        return self.client.submit(work, *args, pure=False, workers=there, allow_other_workers=homes)
+        with cluster_there():
+            if home is None:
+                return self.client.submit(work, *args, pure=False)
+            homes = at_home(self.homes, home, self.workers())
+            there = [self.homes[home]] if homes else None
+            return self.client.submit(work, *args, pure=False, workers=there, allow_other_workers=homes)
+
+    def workers(self) -> list[str]:
+        """The addresses of those who are there.
+
+        Raises
+        ------
+        InputError
+            If one of them has several threads. How many threads matrices have is a setting of a whole process, which
+            a day changes and puts back: two of them at a time would do so to each other.
+        """
+        with cluster_there():
+            threads: dict[str, int] = self.client.nthreads()
+        for worker, number in threads.items():
+            if number > 1:
+                raise InputError(
+                    f"the worker at {worker} has {number} threads, but the days of two shards in one process would "
+                    f"disturb each other; start workers by '{START}'"
+                )
+        return list(threads)
 
     def gather(self, results: Sequence[Any]) -> list[Any]:
         """What is in the futures.
@@ -65,19 +100,34 @@ class OnDask:
         Raises
         ------
         InputError
-            What work itself refuses; or if the cluster loses the work again and again, or is gone.
+            What work itself refuses; or if the cluster loses the work again and again, is gone, or has had no
+            workers for `PATIENCE_S`.
         """
+        futures, done, given_up = list(results), threading.Event(), threading.Event()
+        threading.Thread(target=self._wait_for_workers, args=(futures, done, given_up), daemon=True).start()
         try:
-            return self.client.gather(list(results))
-        except InputError:
-            raise
-        except Exception as error:
-            if not type(error).__module__.startswith(("distributed", "asyncio", "concurrent")):
+            with cluster_there():
+                return self.client.gather(futures)
+        except InputError as error:
+            if not given_up.is_set():
                 raise
             raise InputError(
-                f"the cluster has lost what it was to do ({type(error).__name__}: {first_sentence(error)}); see to its "
-                "scheduler and workers, and start anew"
+                f"the cluster has had no workers for {PATIENCE_S:g} s; start some by '{START}' and begin anew"
             ) from error
+        finally:
+            done.set()
+
+    def _wait_for_workers(self, futures: Sequence[Any], done: threading.Event, given_up: threading.Event) -> None:
+        """Call off what is gathered if there has been nobody to do it for too long: Dask would wait without end."""
+        last = time.monotonic()
+        while not done.wait(LOOK_S):
+            with suppress(Exception):  # of a cluster that is gone; who gathers is told
+                if self.client.nthreads():
+                    last = time.monotonic()
+                elif time.monotonic() - last > PATIENCE_S:
+                    given_up.set()
+                    self.client.cancel(futures)
+                    return
 
     def keep(self, days: int, society: ShardedSociety) -> None:
         """Write shards and their mail down, if it is time, and let the cluster go on from what was written."""
@@ -110,6 +160,26 @@ class OnDask:
                 path.unlink()
 
 
+@contextmanager
+def cluster_there() -> Iterator[None]:
+    """Say in a sentence that the cluster is not there any more; a defect of the work stays one.
+
+    A connection that cannot be made is a plain OSError, and so is a wait that was too long.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        ours = not type(error).__module__.startswith(("distributed", "asyncio", "concurrent"))
+        if ours and not isinstance(error, OSError):
+            raise
+        raise InputError(
+            f"the cluster has lost what it was to do ({type(error).__name__}: {first_sentence(error)}); see to its "
+            "scheduler and workers, and start anew"
+        ) from error
+
+
 def at_home(homes: dict[int, str], number: int, workers: Sequence[str]) -> bool:
     """See that a shard is at home (in ``homes``) at one of the workers, all of whom have as many up to one.
 
@@ -138,8 +208,8 @@ def on_dask(address: str, *, directory: Path | None = None, days: int = 10) -> I
     Raises
     ------
     InputError
-        If `distributed` is not installed, nothing answers there, its workers do not have this program, or the
-        directory cannot be written to.
+        If `distributed` is not installed, nothing answers there, its workers do not have this program or have several
+        threads each, or the directory cannot be made.
     """
     if directory is not None:
         try:
@@ -150,6 +220,7 @@ def on_dask(address: str, *, directory: Path | None = None, days: int = 10) -> I
             ) from error
     with connected(address) as client:
         place = OnDask(client, directory=directory, days=days)
+        place.workers()
         try:
             yield place
         finally:

@@ -55,7 +55,8 @@ class ShardsConfig(SocietyConfig):
     merge_days: int = 5
     """Days from one merge of all shards' views into the one library to the next; 0 is never."""
     scheduler: Annotated[str | None, arg(metavar="ADDRESS", help_behavior_hint="")] = None
-    """The scheduler of a Dask cluster to live on, as tcp://HOST:8786; by default this process."""
+    """The scheduler of a Dask cluster to live on, as tcp://HOST:8786, whose workers have one thread each; by default
+    this process."""
     keep: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
     """Where the workers of that cluster write their shards down every ten days, at the same place for all, so that what
     is lost with one of them need not be lived again from the start."""

@@ -9,6 +9,8 @@ import functools
 import json
 import os
 import signal
+import socket
+import subprocess
 import sys
 import threading
 import time
@@ -60,6 +62,28 @@ def cluster(workers: int) -> Iterator[Any]:
             n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
         ) as there:
             yield there
+
+
+@contextlib.contextmanager
+def scheduler_and_worker() -> Iterator[tuple[str, subprocess.Popen[bytes], subprocess.Popen[bytes]]]:
+    """A scheduler's address, its process, and that of a worker whom nobody brings back."""
+    pytest.importorskip("distributed")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"tcp://127.0.0.1:{port}"
+    commands = (
+        ("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"),
+        ("distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard"),
+    )
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with contextlib.ExitStack() as started:
+        running: list[subprocess.Popen[bytes]] = []
+        for command in commands:
+            running.append(subprocess.Popen([sys.executable, "-m", *command], **quiet))  # type: ignore[call-overload]
+            started.callback(running[-1].wait)
+            started.callback(running[-1].kill)
+        yield address, running[0], running[1]
 
 
 def untimed(days: list[Day]) -> list[Day]:
@@ -169,38 +193,6 @@ def test_shards_are_at_home_with_workers_that_are_there_evenly_and_stay() -> Non
     assert not on_dask.at_home(homes, 0, [])
 
 
-class LostError(Exception):
-    """As if from the cluster."""
-
-
-def test_a_cluster_that_is_lost_is_told_in_a_sentence_and_a_defect_is_not() -> None:
-    class Client:
-        def __init__(self, error: Exception) -> None:
-            self.error = error
-
-        def gather(self, results: list[Any]) -> list[Any]:
-            raise self.error
-
-    LostError.__module__ = "distributed.scheduler"
-    with pytest.raises(ValueError, match=r"the cluster has lost what it was to do \(LostError: gone\); see to"):
-        on_dask.OnDask(Client(LostError("gone"))).gather([])
-    with pytest.raises(KeyError):
-        on_dask.OnDask(Client(KeyError("x"))).gather([])
-
-
-def test_shards_and_their_mail_are_written_and_read(
-    serial: tuple[ShardedSociety, list[Day]], world: World, tmp_path: Path
-) -> None:
-    society = serial[0]
-    for number, (shard, mail) in enumerate(zip(society.shards, society.mail, strict=True)):
-        path = str(tmp_path / f"{number}.npz")
-        on_dask.write(path, shard, mail)
-        again, posts = on_dask.read_shard(path, world, config(), SHARDING, number)
-        assert digest_of(again) == digest_of(shard)
-        assert [(len(post.letters), post.nbytes) for post in posts] == [(len(p.letters), p.nbytes) for p in mail]
-    assert len(list(tmp_path.iterdir())) == 4
-
-
 class AtOnce:
     """A client that does at once what it is given."""
 
@@ -220,6 +212,67 @@ class AtOnce:
 def small(world: World, place: on_dask.OnDask, seed: int = 1) -> ShardedSociety:
     sharding = dataclasses.replace(SHARDING, shards=2, ticks=1)
     return ShardedSociety(world, config(20), sharding, seed=seed, place=place)
+
+
+class LostError(Exception):
+    """As if from the cluster."""
+
+
+def test_a_cluster_that_is_lost_is_told_in_a_sentence_and_a_defect_is_not() -> None:
+    class Client:
+        def __init__(self, error: Exception) -> None:
+            self.error = error
+
+        def gather(self, results: list[Any]) -> list[Any]:
+            raise self.error
+
+    LostError.__module__ = "distributed.scheduler"
+    with pytest.raises(ValueError, match=r"the cluster has lost what it was to do \(LostError: gone\); see to"):
+        on_dask.OnDask(Client(LostError("gone"))).gather([])
+    with pytest.raises(KeyError):
+        on_dask.OnDask(Client(KeyError("x"))).gather([])
+
+
+@pytest.mark.parametrize("call", ["nthreads", "submit"])
+@pytest.mark.parametrize("error", [LostError("gone"), OSError("gone")])
+def test_a_scheduler_that_is_lost_between_days_is_told_in_a_sentence(
+    world: World, monkeypatch: pytest.MonkeyPatch, call: str, error: Exception
+) -> None:
+    def lost(*args: Any, **how: Any) -> None:
+        raise error
+
+    LostError.__module__ = "distributed.comm.core"
+    place = on_dask.OnDask(AtOnce())
+    society = small(world, place)
+    society.live(1)
+    monkeypatch.setattr(place.client, call, lost)
+    with pytest.raises(InputError, match=r"^the cluster has lost what it was to do \([A-Za-z]+Error: gone\); see to"):
+        society.live(1)
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_is_killed_is_told_in_a_sentence(world: World) -> None:
+    with scheduler_and_worker() as (address, scheduler, _), on_dask.on_dask(address) as place:
+        society = small(world, place)
+        society.live(1)
+        scheduler.kill()
+        scheduler.wait()
+        time.sleep(3)
+        with pytest.raises(InputError, match=r"^the cluster has lost what it was to do"):
+            society.live(3)
+
+
+def test_shards_and_their_mail_are_written_and_read(
+    serial: tuple[ShardedSociety, list[Day]], world: World, tmp_path: Path
+) -> None:
+    society = serial[0]
+    for number, (shard, mail) in enumerate(zip(society.shards, society.mail, strict=True)):
+        path = str(tmp_path / f"{number}.npz")
+        on_dask.write(path, shard, mail)
+        again, posts = on_dask.read_shard(path, world, config(), SHARDING, number)
+        assert digest_of(again) == digest_of(shard)
+        assert [(len(post.letters), post.nbytes) for post in posts] == [(len(p.letters), p.nbytes) for p in mail]
+    assert len(list(tmp_path.iterdir())) == 4
 
 
 def test_two_societies_may_be_written_down_in_one_directory(world: World, tmp_path: Path) -> None:
@@ -288,6 +341,76 @@ def test_where_workers_cannot_write_is_named(world: World, tmp_path: Path, monke
     monkeypatch.setattr(os, "fsync", full)
     assert refused(tmp_path) == f"keep is {tmp_path}, {says.format('No space left on device')}"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+ALONE = r"^the cluster has had no workers for [0-9.]+ s; start some by 'dask worker ADDRESS --nthreads 1' and begin"
+
+
+class Waiting(AtOnce):
+    """A client that waits for whoever is to work until it is told not to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cancelled = threading.Event()
+
+    def gather(self, results: list[Any]) -> list[Any]:
+        if self.cancelled.wait(0.5):
+            raise LostError("cancelled")
+        return results
+
+    def cancel(self, results: list[Any]) -> None:
+        self.cancelled.set()
+
+
+def test_a_cluster_without_workers_is_waited_for_with_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    LostError.__module__ = "distributed.client"
+    monkeypatch.setattr(on_dask, "LOOK_S", 0.02)
+    client = Waiting()
+    client.workers = {}
+    assert on_dask.OnDask(client).gather([1]) == [1]  # for half a second of sixty
+    monkeypatch.setattr(on_dask, "PATIENCE_S", 0.2)
+    client.workers = {"tcp://one": 1}
+    assert on_dask.OnDask(client).gather([1]) == [1]
+    client.workers = {}
+    with pytest.raises(InputError, match=ALONE):
+        on_dask.OnDask(client).gather([1])
+    assert on_dask.OnDask(AtOnce()).gather([1]) == [1]
+
+
+@pytest.mark.slow
+def test_workers_that_nobody_brings_back_are_not_waited_for_without_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(on_dask, "PATIENCE_S", 2)
+    with scheduler_and_worker() as (address, _, worker), on_dask.on_dask(address) as place:
+        society = small(world, place)
+        society.live(1)
+        worker.kill()
+        with pytest.raises(InputError, match=ALONE):
+            society.live(3)
+
+
+THREADED = (
+    "the worker at tcp://two has 2 threads, but the days of two shards in one process would disturb each other; start "
+    "workers by 'dask worker ADDRESS --nthreads 1'"
+)
+
+
+def test_workers_of_several_threads_are_refused_whenever_they_come(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = AtOnce()
+    monkeypatch.setattr(on_dask, "connected", lambda address: contextlib.nullcontext(client))
+    with on_dask.on_dask("tcp://there:8786") as place:
+        society = small(world, place)
+        society.live(1)
+        client.workers["tcp://two"] = 2
+        with pytest.raises(InputError) as caught:
+            society.live(1)
+    assert str(caught.value) == THREADED
+    with pytest.raises(InputError) as caught, on_dask.on_dask("tcp://there:8786"):
+        pass
+    assert str(caught.value) == THREADED
 
 
 # ---- the command line
