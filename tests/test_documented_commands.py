@@ -174,6 +174,15 @@ COMMANDS: dict[str, Run] = {
     "python -m experiments.benchmark society": Run(
         "python -m experiments.benchmark society --quick --no-peers --threads 1"
     ),
+    "python -m experiments.benchmark society --plot society.svg": Run(
+        "python -m experiments.benchmark society --quick --threads 1 --plot society.svg"
+    ),
+    "python -m experiments.benchmark society --world digits": Run(
+        "python -m experiments.benchmark society --quick --no-peers --threads 1 --world digits"
+    ),
+    "python -m experiments.benchmark society --device cuda": Run(
+        "python -m experiments.benchmark society --quick --no-peers --threads 1 --device cpu",
+    ),
     "python -m experiments.benchmark library": Run("python -m experiments.benchmark library --quick --threads 1"),
     # ---- the lab's table
     "make baselines-mini [PHOTOGRAPHS=DIR]": Run(
