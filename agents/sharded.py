@@ -320,10 +320,12 @@ def digest_of(shard: Shard) -> str:
 
 
 def digest_of_mail(mail: Sequence[Post]) -> str:
+    """A digest of the letters and answers that are on their way to a shard."""
     return digest(shards.mail_state(mail))
 
 
 def digest_of_told(told: Told | None) -> str:
+    """A digest of the library's word on its way to a shard."""
     return digest(shards.told_state(told))
 
 

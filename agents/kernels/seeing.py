@@ -104,6 +104,7 @@ def heights(
 ) -> NDArray[np.float32]:
     """`agents.perception.heights`: of ``objects [n, C]`` on the dimension in ``slots [n]``, float32 [n, C]."""
     check_objects(objects, features)
+    objects = np.ascontiguousarray(objects)
     out = np.empty(objects.shape, dtype=np.float32)
     shared_out(_heights, len(rows), features, population.sensor, population.loading, rows, slots, objects, out)
     return out

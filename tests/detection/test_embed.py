@@ -670,6 +670,7 @@ def test_a_part_that_was_damaged_is_named(
     assert run(*flags, "--resume") == 0
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_again_and_again_ends_as_one_that_was_not(checkpoint: Path, data: Path, tmp_path: Path):
     flags = ["--checkpoint", checkpoint, "--data", data, *FLAGS, "--workers", 0, "--device", "cpu"]
     # Slowly, so that there is time to kill it.

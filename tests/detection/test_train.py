@@ -273,6 +273,7 @@ def half_written(out: Path) -> list[Path]:
     return [path for path in out.glob(".*.tmp") if path.exists() and path.stat().st_size > 100_000]
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_again_and_again_ends_as_one_that_was_not(data: Path, tmp_path: Path, start: Start):
     flags = [*SMALL, "--data", data, "--max-iterations", 9, "--checkpoint-every", 1, "--log-every", 1, "--ema", 0.9]
     straight = start(*flags, "--out", tmp_path / "straight")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from detection.detector import Detector
@@ -47,6 +48,7 @@ def test_agreement_is_whole_with_itself_and_none_with_other_classes():
     assert abs(found["box_difference"] - 0.1) < 1e-6
 
 
+@pytest.mark.slow
 def test_what_was_measured_is_written(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(bench_detection, "torchvision_fcos", lambda config: None)
     flags = ["--quick", "--backbone", "resnet18", "--threads", "1", "--batch", "1", "--out", str(tmp_path / "b.json")]

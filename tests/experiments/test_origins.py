@@ -247,6 +247,7 @@ def test_the_charts_show_the_means_of_the_seeds() -> None:
 SMALL = ["--agents", "6", "--steps", "12", "--seeds", "2"]
 
 
+@pytest.mark.slow
 def test_an_interrupted_comparison_goes_on_to_the_same_result(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -230,6 +230,7 @@ def a_child() -> int:
     return pid
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_changes_nothing(serial: Path, place: Path, tmp_path: Path) -> None:
     killer = Killer(tmp_path, a_child)
     killer.start()
@@ -282,6 +283,7 @@ def deadly(config: RunConfig) -> Outcome:
     return Outcome(figures={"seed": float(config.seed)})
 
 
+@pytest.mark.slow
 def test_a_run_that_kills_whoever_does_it_is_given_up_and_no_other_is_blamed(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -420,6 +420,7 @@ def test_what_is_concluded_follows_the_figures(change: dict[str, float], place: 
 # ---- the command line
 
 
+@pytest.mark.slow
 def test_the_quick_experiment_leaves_its_results(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rng = np.random.default_rng(0)
     raw = rng.standard_normal((400, 3)) @ rng.standard_normal((3, 10)) + 0.5 * rng.standard_normal((400, 10))

@@ -269,6 +269,7 @@ def test_every_limit_is_met() -> None:
     assert call() == 0
 
 
+@pytest.mark.slow
 def test_every_limit_is_met_by_two_seeds_in_a_hurry(tmp_path: Path) -> None:
     out = tmp_path / "rows.json"
     assert call("--quick", "--seeds", "2", "--out", str(out)) == 0
