@@ -284,7 +284,7 @@ class Agent(mesa.Agent):  # type: ignore[misc]
         )
 
     def _check_alive(self) -> None:
-        now = self.model.population.id[self.row]
+        now = self.model.population.id.item(self.row)
         if now != self.unique_id:
             raise DeadAgentError(
                 f"agent {self.unique_id} died, and row {self.row} is agent {now} now; agent.alive tells beforehand"
@@ -295,10 +295,8 @@ class Agent(mesa.Agent):  # type: ignore[misc]
         return getattr(self.model.population, name)[self.row]
 
     def _number(self, name: str) -> Any:
-        population, row = self.model.population, self.row
-        if population.id.item(row) != self.unique_id:
-            self._check_alive()
-        return getattr(population, name).item(row)
+        self._check_alive()
+        return getattr(self.model.population, name).item(self.row)
 
     def _array(self, name: str) -> NDArray[Any]:
         return frozen(self._read(name))

@@ -6,9 +6,11 @@ are columns are read, sorted by, grouped by and set as arrays.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from random import Random
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -143,16 +145,10 @@ class RowSet(AgentSet):  # type: ignore[misc]
             at_most = int(len(rows) * at_most)
         if agent_type and not issubclass(Agent, agent_type):
             rows = rows[:0]
-        if filter_func and at_most == INFINITY:
-            rows = np.array([agent.row for agent in self._living(rows) if filter_func(agent)], dtype=np.intp)
-        elif filter_func:
-            chosen: list[int] = []
-            for agent in self._living(rows):
-                if len(chosen) >= at_most:
-                    break
-                if filter_func(agent):
-                    chosen.append(agent.row)
-            rows = np.array(chosen, dtype=np.intp)
+        if filter_func:
+            chosen = (agent.row for agent in self._living(rows) if filter_func(agent))
+            limit = None if at_most == INFINITY else max(math.ceil(at_most), 0)
+            rows = np.fromiter(islice(chosen, limit), dtype=np.intp)
         else:
             rows = rows[np.arange(len(rows)) < at_most]
         return self._become(rows) if inplace else self._subset(rows)
