@@ -19,8 +19,8 @@ run: $(VENV)/installed-run  ## live a society among objects of real photographs 
 test: $(VENV)/installed-dev  ## the tests (under ten minutes on two cores)
 	$(BIN)/python -m pytest $(PARALLEL)
 
-check-slow: $(VENV)/installed-dev  ## what takes longer
-	$(BIN)/python -m pytest -m slow
+check-slow: $(VENV)/installed-dev  ## what takes longer, and all tests of trust, with a summary of what was gone through
+	$(BIN)/python -m pytest $(PARALLEL) -m "slow or trust"
 
 coverage: $(VENV)/installed-dev  ## the tests, and which lines they went through: build/coverage/index.html
 	$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report=term --cov-report=html:build/coverage $(TESTS)

@@ -58,25 +58,27 @@ def in_time(seconds: float = LONGEST) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def go_through(strategy: st.SearchStrategy[Case], check: Callable[[Case], object], cases: int) -> None:
-    """Check so many cases; those that pass are counted."""
+def go_through(
+    strategy: st.SearchStrategy[Case], check: Callable[[Case], object], cases: int, counting: str = TRIED
+) -> None:
+    """Check so many cases; those that pass are counted as ``counting``."""
 
     @settings(max_examples=cases, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(strategy)
     def one(case: Case) -> None:
         with in_time():
             check(case)
-        counted(TRIED)
+        counted(counting)
 
     one()
 
 
-def accepted(load: Callable[[], Case], refusal: type[Exception]) -> Case | None:
-    """What ``load`` makes of it, or None where it is refused with one sentence by exactly this kind of error."""
+def accepted(load: Callable[[], Case], *refusals: type[Exception]) -> Case | None:
+    """What ``load`` makes of it, or None where it is refused with one sentence by exactly these kinds of error."""
     try:
         return load()
-    except refusal as error:
-        if type(error) is not refusal:
+    except refusals as error:
+        if type(error) not in refusals:
             raise
         said = str(error)
     assert said, "a refusal says why"

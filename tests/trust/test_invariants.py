@@ -33,6 +33,7 @@ from tests.trust.malformed import amounts, go_through
 
 ROUNDING = 1e-5
 CHECKED = "invariants checked"
+LIVED, MERGED = "random lives lived through", "random merges made twice"
 
 
 @st.composite
@@ -138,7 +139,7 @@ def assert_history_leads_here(library: Library) -> None:
 
 @amounts(6, 250)
 def test_what_holds_in_every_life_in_every_world(cases: int) -> None:
-    go_through(societies(), check_life, cases)
+    go_through(societies(), check_life, cases, LIVED)
 
 
 # ---- merges
@@ -232,7 +233,7 @@ def check_merge(drawn: tuple[Views, NDArray[np.float32], int], method: Method) -
 @amounts(4, 150)
 @pytest.mark.parametrize("method", ["gcca", "clustering", "covariance"])
 def test_neither_the_order_of_views_nor_their_signs_matter(cases: int, method: Method) -> None:
-    go_through(views_of_somebody(), lambda drawn: check_merge(drawn, method), cases)
+    go_through(views_of_somebody(), lambda drawn: check_merge(drawn, method), cases, MERGED)
 
 
 def check_refused(drawn: tuple[Views, NDArray[np.float32], int]) -> None:
