@@ -159,8 +159,8 @@ def correlations(world: World, population: Population, rows: NDArray[np.intp]) -
     covariance = np.matmul(sensed.swapaxes(1, 2), sensed).astype(np.float64) / n[:, :, None]
     covariance -= mean[:, :, None] * mean[:, None, :]
     variance = np.einsum("nii->ni", covariance)
-    # A float32 second moment cannot tell a smaller variance from rounding.
-    varies = variance > 1e-5
+    # A float32 second moment cannot tell a smaller variance from rounding, which grows with the moment itself.
+    varies = variance > 1e-5 * np.maximum(mean**2, 1.0)
     sd = np.sqrt(np.where(varies, variance, 1.0))
     corr = np.where(varies[:, :, None] & varies[:, None, :], covariance / (sd[:, :, None] * sd[:, None, :]), 0.0)
     np.einsum("nii->ni", corr)[...] = 1.0
@@ -185,7 +185,7 @@ def null_eigenvalues(n_objects: int, n_variables: int) -> tuple[float, ...]:
 def parallel_analysis(eigenvalues: NDArray[np.float64], count: NDArray[np.intp], limit: int) -> NDArray[np.intp]:
     """How many leading eigenvalues [n, m] (largest first) exceed those of noise, per matrix, at most ``limit``.
 
-    A memory of fewer objects than sensors says nothing yet: 0.
+    A memory of no more objects than sensors says nothing yet: 0.
     """
     n_variables = eigenvalues.shape[1]
     limit = min(limit, n_variables - 1)
@@ -282,7 +282,7 @@ def minres(
     # Squared multiple correlations, the usual start; the ridge keeps a singular matrix invertible.
     inverse = np.linalg.inv(corr + 1e-6 * np.eye(m))
     communality = np.clip(1.0 - 1.0 / np.einsum("nii->ni", inverse), 0.0, 0.995)
-    basis = np.linalg.eigh(corr)[1][:, :, : -n_factors - 1 : -1] if start is None else start
+    basis = np.linalg.eigh(corr)[1][:, :, : -n_factors - 1 : -1] if start is None else start.copy("K")
     loadings = np.zeros((n, m, n_factors))
     active = np.arange(n)
     for _ in range(max_iterations):

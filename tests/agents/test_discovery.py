@@ -20,11 +20,12 @@ from agents.discovery import (
     null_eigenvalues,
     parallel_analysis,
     propose,
+    spectrum,
 )
 from agents.factor_analyzer_adapter import FactorAnalyzer
 from agents.population import ABSTRACT, EMPTY, NOTHING, RAW, Population, found
 from agents.society import Society
-from agents.world import World, planted
+from agents.world import World, build, planted
 from knowledge_graph.measures import congruence
 from knowledge_graph.rotation import varimax
 
@@ -120,6 +121,14 @@ def test_minres_and_varimax_of_many_matrices_equal_those_of_each() -> None:
         turned, turn = varimax(alone[0], max_iterations=50, tolerance=1e-5)
         np.testing.assert_allclose(rotated[i], turned, atol=1e-10)
         np.testing.assert_allclose(rotation[i], turn, atol=1e-10)
+
+
+def test_minres_leaves_what_it_starts_from_as_it_was() -> None:
+    corr = np.stack([sample_correlation(seed, 8, 2) for seed in range(3)])
+    start = spectrum(corr)[1][:, :, :2].copy()
+    before = start.copy()
+    minres(corr, 2, start=start)
+    np.testing.assert_array_equal(start, before)
 
 
 def test_the_quick_minres_of_the_tick_is_near_the_minimum() -> None:
@@ -243,6 +252,23 @@ def test_a_feature_that_never_varied_correlates_with_nothing(small_world: World)
     corr, count = correlations(small_world, population, np.arange(2))
     assert count.tolist() == [0, 1]
     np.testing.assert_array_equal(corr, np.stack([np.eye(10)] * 2))
+
+
+def test_features_far_from_the_mean_of_the_world_that_never_varied_correlate_with_nothing_either() -> None:
+    # Four marks that only a rare kind has; who has met nobody else has seen them always the same, far above the mean.
+    rng = np.random.default_rng(0)
+    raw = rng.standard_normal((4000, 12))
+    rare = np.arange(4000) < 54
+    raw[:, 8:] = rare[:, None]
+    world = build(name="marks", raw=raw, seed=0, probe=40)
+    population = found(world, SocietyConfig(agents=2, sensors=12), np.random.default_rng(1))
+    kind = np.intersect1d(np.flatnonzero(rare), world.train)
+    population.seen[:], population.seen[:, : len(kind)] = NOTHING, kind
+    corr, count = correlations(world, population, np.arange(2))
+    assert world.features[kind, 8].min() > 8
+    mark = population.sensor >= 8
+    np.testing.assert_array_equal(corr[mark], np.stack([np.eye(12)] * 2)[mark])
+    assert parallel_analysis(spectrum(corr)[0], count, 8).tolist() == [0, 0]
 
 
 def test_principal_components_span_the_leading_eigenvectors() -> None:
