@@ -359,7 +359,7 @@ def assign(society: Society, rows: NDArray[np.intp], name: str, value: ArrayLike
         ok, right = bool(np.isin(given, society.world.train)), f"an object of {society.world.name} not held out"
     elif column.dtype.kind == "i":
         top = np.iinfo(column.dtype).max
-        ok, right = bool(np.all((given >= 0) & (given <= top) & (given == given // 1))), "an int of at least 0"
+        ok, right = bool(np.all((given >= 0) & (given <= top) & (given == np.floor(given)))), "an int of at least 0"
     else:
         ok, right = bool(np.all((given >= 0) & (given <= 1))), "from 0 to 1"
     if not ok:

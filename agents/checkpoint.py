@@ -113,7 +113,7 @@ def restored(
         society.edges = _edges(arrays["edges"], config.agents) if "edges" in arrays else None
         society.deaths = _unpacked(part_of(arrays, "deaths"))
         society.library.restore(part_of(arrays, "library"))
-        society.log = InteractionLog.restored(part_of(arrays, "log"))
+        society.log = InteractionLog.restored(part_of(arrays, "log"), world)
         check_sound(
             society.population,
             world,
