@@ -326,7 +326,8 @@ def _standardised(
 ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
     """Columns of mean 0 and variance 1 over ``train``, what they were before (mean, scale [D]), which are constant [D].
 
-    The held-out objects have no say in it. A column that is constant over ``train`` becomes 0, with a scale of 1.
+    The held-out objects have no say in it, but that what is rounding is judged by the magnitude of all. A column that
+    is constant over ``train`` becomes 0, with a scale of 1.
     """
     # Powers of two change no digit, and keep the squares of very large and very small numbers within range.
     exponent = np.frexp(np.abs(raw).max(axis=0).astype(np.float64))[1]
