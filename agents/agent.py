@@ -230,14 +230,21 @@ class Agent(mesa.Agent):  # type: ignore[misc]
 
         ``n_factors`` is by default what parallel analysis finds, at most the slots of a view. This looks at one agent
         and changes nothing; the tick finds the same factors for all agents at once.
+
+        Raises
+        ------
+        InputError
+            If more factors are asked for than features are sensed.
         """
         self._check_alive()
         population, row = self.model.population, np.array([self.row])
+        if n_factors is not None and not 0 <= n_factors <= population.n_sensors:
+            raise InputError(f"n_factors is {n_factors}, but it must be from 0 to {population.n_sensors}")
         corr, count = correlations(self.model.world, population, row)
         if n_factors is None:
             values = np.asarray(np.linalg.eigvalsh(corr)[:, ::-1], dtype=np.float64)
             n_factors = int(parallel_analysis(values, count, population.n_slots)[0])
-        return factor_analysis(corr[0], n_factors) if n_factors else np.zeros((population.n_sensors, 0))
+        return factor_analysis(corr[0], n_factors)
 
     def step(self) -> None:
         """What sequential activation calls: meet somebody, and live through it."""

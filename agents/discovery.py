@@ -303,18 +303,29 @@ def minres(
 
 
 def factor_analysis(corr: NDArray[np.float64], n_factors: int) -> NDArray[np.float64]:
-    """Varimax-rotated minimum-residual loadings [m, n_factors] of one correlation matrix, by factor-analyzer."""
+    """Varimax-rotated minimum-residual loadings [m, n_factors] of one correlation matrix, by factor-analyzer.
+
+    A feature that correlates with no other has none; of more factors than there are others, those too many have none.
+    """
     # Imported where it is used: no society needs it, and it takes a while to load.
     from agents.factor_analyzer_adapter import FactorAnalyzer
 
+    loadings = np.zeros((len(corr), n_factors))
+    # Varimax would divide by the length of their rows, which is 0.
+    related = np.flatnonzero((corr != 0).sum(axis=1) > 1)
+    found = min(n_factors, len(related))
+    if found == 0:
+        return loadings
     model = FactorAnalyzer(
-        n_factors=n_factors,
+        n_factors=found,
         method="minres",
-        rotation="varimax" if n_factors > 1 else None,
+        rotation="varimax" if found > 1 else None,
         is_corr_matrix=True,
     )
-    model.fit(corr)
-    return np.asarray(model.loadings_, dtype=np.float64)
+    # A ridge, as in `minres`: where two features are the same to an agent, the matrix has no inverse to begin with.
+    model.fit((corr[np.ix_(related, related)] + 1e-6 * np.eye(len(related))) / (1 + 1e-6))
+    loadings[related, :found] = model.loadings_
+    return loadings
 
 
 def _take_exemplars(

@@ -22,6 +22,7 @@ from agents.discovery import (
     propose,
     spectrum,
 )
+from agents.errors import InputError
 from agents.factor_analyzer_adapter import FactorAnalyzer
 from agents.population import ABSTRACT, EMPTY, NOTHING, RAW, Population, found
 from agents.society import Society
@@ -434,3 +435,32 @@ def test_one_agent_asked_for_its_factors_tells_those_that_the_tick_proposes(smal
         # The tick stops at communalities that change by less than .001; a weak factor may still turn a little.
         assert (alike.max(axis=1) > 0.97).all()
     assert society.agents[0].factors(2).shape == (16, 2)
+
+
+def test_one_agent_can_be_asked_whatever_it_remembers() -> None:
+    rng = np.random.default_rng(31)
+    raw = sample(rng, factor_loadings(rng, 9, 2), 400)
+    raw[:, 7] = raw[:, 6]  # the same twice
+    raw[:, 8] = np.arange(400) < 4  # nearly nobody has it
+    world = build(name="twice", raw=raw, seed=0, probe=40)
+    society = Society(world, SocietyConfig(agents=2, sensors=9, memory=200, discovery_interval=0), seed=3)
+    memorise(society.population, world, 200, rng)
+    never = society.population.seen[0] >= 4
+    society.population.seen[0, ~never] = society.population.seen[0, never][0]
+    told, sensor = society.agents[0].factors(), society.agents[0].sensor
+    assert told.shape[1] > 0
+    assert np.isfinite(told).all()
+    assert (told[sensor == 8] == 0).all()
+    np.testing.assert_allclose(told[sensor == 6], told[sensor == 7], atol=1e-4)
+
+
+def test_a_memory_without_anything_in_common_has_no_factors_to_tell() -> None:
+    assert factor_analysis(np.eye(5), 2).tolist() == [[0.0, 0.0]] * 5
+    assert factor_analysis(np.ones((3, 3)), 3).shape == (3, 3)
+
+
+@pytest.mark.parametrize("number", [-1, 17])
+def test_so_many_factors_as_there_cannot_be_are_refused(small_world: World, number: int) -> None:
+    society = Society(small_world, SocietyConfig(agents=6, sensors=16), seed=3)
+    with pytest.raises(InputError, match=f"n_factors is {number}, but it must be from 0 to 16"):
+        society.agents[0].factors(number)
