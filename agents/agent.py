@@ -310,9 +310,7 @@ class Agent(mesa.Agent):  # type: ignore[misc]
 
     def _derive(self, name: str) -> Any:
         self._check_alive()
-        alone = Population(
-            **{key: column[self.row : self.row + 1] for key, column in self.model.population.columns().items()}
-        )
+        alone = self.model.population.some(slice(self.row, self.row + 1))
         values = attribute_values(alone, self.model.steps, name)
         assert values is not None
         return values[0]

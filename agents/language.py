@@ -323,7 +323,7 @@ def of_doubles(
 ) -> Talk:
     """What comes of a meeting (in which an agent may be any number of times) when doubles of the agents talk."""
     rows, games = meeting.participants, len(meeting)
-    doubles = Population(**{name: column[rows] for name, column in population.columns().items()})
+    doubles = population.some(rows)
     between = dataclasses.replace(meeting, speaker=np.arange(games), hearer=games + np.arange(games))
     n_words = int(population.words.max(initial=NOTHING)) + 1
     return talk(doubles, world, between, config, n_words, rng)

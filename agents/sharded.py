@@ -312,7 +312,7 @@ def sample_of(shard: Shard, number: int) -> Population:
     people = shard.society.population
     rng = np.random.default_rng([shard.society.seed, shard.society.steps])
     rows = np.sort(rng.permutation(len(people))[:number])
-    return Population(**{name: column[rows] for name, column in people.columns().items()})
+    return people.some(rows)
 
 
 def digest_of(shard: Shard) -> str:
