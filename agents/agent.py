@@ -230,14 +230,21 @@ class Agent(mesa.Agent):  # type: ignore[misc]
 
         ``n_factors`` is by default what parallel analysis finds, at most the slots of a view. This looks at one agent
         and changes nothing; the tick finds the same factors for all agents at once.
+
+        Raises
+        ------
+        InputError
+            If more factors are asked for than features are sensed.
         """
         self._check_alive()
         population, row = self.model.population, np.array([self.row])
+        if n_factors is not None and not 0 <= n_factors <= population.n_sensors:
+            raise InputError(f"n_factors is {n_factors}, but it must be from 0 to {population.n_sensors}")
         corr, count = correlations(self.model.world, population, row)
         if n_factors is None:
             values = np.asarray(np.linalg.eigvalsh(corr)[:, ::-1], dtype=np.float64)
             n_factors = int(parallel_analysis(values, count, population.n_slots)[0])
-        return factor_analysis(corr[0], n_factors) if n_factors else np.zeros((population.n_sensors, 0))
+        return factor_analysis(corr[0], n_factors)
 
     def step(self) -> None:
         """What sequential activation calls: meet somebody, and live through it."""
@@ -303,9 +310,7 @@ class Agent(mesa.Agent):  # type: ignore[misc]
 
     def _derive(self, name: str) -> Any:
         self._check_alive()
-        alone = Population(
-            **{key: column[self.row : self.row + 1] for key, column in self.model.population.columns().items()}
-        )
+        alone = self.model.population.some(slice(self.row, self.row + 1))
         values = attribute_values(alone, self.model.steps, name)
         assert values is not None
         return values[0]
@@ -359,7 +364,7 @@ def assign(society: Society, rows: NDArray[np.intp], name: str, value: ArrayLike
         ok, right = bool(np.isin(given, society.world.train)), f"an object of {society.world.name} not held out"
     elif column.dtype.kind == "i":
         top = np.iinfo(column.dtype).max
-        ok, right = bool(np.all((given >= 0) & (given <= top) & (given == given // 1))), "an int of at least 0"
+        ok, right = bool(np.all((given >= 0) & (given <= top) & (given == np.floor(given)))), "an int of at least 0"
     else:
         ok, right = bool(np.all((given >= 0) & (given <= 1))), "from 0 to 1"
     if not ok:

@@ -26,6 +26,9 @@ from agents.world import World
 PART = 8192
 """Experiences that are split at a time: so few that what is worked out on the way stays near the processor."""
 
+NO_VARIANCE = 1e-9
+"""Share of its second moment up to which a variance is rounding: less than one outcome unlike 10^9 others makes."""
+
 MAX_PLAYERS = 9
 """Eight own dimensions and "the others": 512 coalitions."""
 
@@ -221,8 +224,12 @@ class Ledger:
         """Shares of the outcome's variance of self, others and luck, which add up to 1; None if it never varied."""
         if self.count < 2:
             return None
-        mean = self.total / self.count
-        own, others, luck = variance_shares(self.squares / self.count - np.outer(mean, mean))
+        mean, moments = self.total / self.count, self.squares / self.count
+        covariance = moments - np.outer(mean, mean)
+        # Sums that ran for long are rounded so often that what never varied seems to.
+        if covariance[0, 0] <= NO_VARIANCE * moments[0, 0]:
+            return None
+        own, others, luck = variance_shares(covariance)
         return None if math.isnan(own) else {"self": own, "others": others, "luck": luck}
 
 

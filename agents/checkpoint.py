@@ -19,6 +19,7 @@ from agents.population import Population
 from agents.selection import Deaths
 from agents.society import Counters, Society
 from agents.soundness import check_sound
+from agents.upbringing import Raised
 from agents.world import World
 
 VERSION = 3
@@ -32,13 +33,15 @@ def state(society: Society) -> dict[str, NDArray[np.generic]]:
     Raises
     ------
     ValueError
-        If agents have places in a Mesa space, which arrays cannot hold, or the society draws on a device (see
-        `agents.tensors`).
+        If agents have places in a Mesa space or homes (see `agents.upbringing`), which are not among the arrays, or the
+        society draws on a device (see `agents.tensors`).
     """
     if getattr(society, "draws", "host") == "device":
         raise ValueError("a society that draws on a device cannot be saved as arrays; pickle it")
     if society.positions:
         raise ValueError("a society whose agents have places in a Mesa space cannot be saved as arrays; pickle it")
+    if isinstance(society, Raised):
+        raise ValueError("a society whose agents have homes cannot be saved as arrays; pickle it")
     library = {f"library/{name}": array for name, array in society.library.state().items()}
     columns = {f"population/{name}": column for name, column in society.population.copy().columns().items()}
     deaths = {f"deaths/{name}": array for name, array in _packed(society.deaths).items()}
@@ -110,7 +113,7 @@ def restored(
         society.edges = _edges(arrays["edges"], config.agents) if "edges" in arrays else None
         society.deaths = _unpacked(part_of(arrays, "deaths"))
         society.library.restore(part_of(arrays, "library"))
-        society.log = InteractionLog.restored(part_of(arrays, "log"))
+        society.log = InteractionLog.restored(part_of(arrays, "log"), world)
         check_sound(
             society.population,
             world,

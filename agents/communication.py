@@ -364,7 +364,15 @@ def get_used(population: Population, rows: NDArray[np.intp], slots: NDArray[np.i
 
 
 def spelled(word: int) -> str:
-    """A pronounceable form of a word's number, two syllables or more, different for different words."""
+    """A pronounceable form of a word's number, two syllables or more, different for different words.
+
+    Raises
+    ------
+    ValueError
+        If the number is negative, which is no word.
+    """
+    if word < 0:
+        raise ValueError(f"{word} is no word; they are numbered from 0")
     syllables = [c + v for c in CONSONANTS for v in VOWELS]
     base = len(syllables)
     # Scatter successive numbers over the two-syllable words, so that neighbours do not sound alike.

@@ -7,10 +7,12 @@ from numpy.typing import NDArray
 
 from agents.communication import spelled, turn_round
 from agents.config import SocietyConfig
+from agents.errors import InputError
 from agents.perception import levels, remembered, sense, standardised_over
 from agents.population import ABSTRACT, NOTHING, Population
 from agents.world import World
 from knowledge_graph.library import Library
+from knowledge_graph.unify import NothingInCommonError
 from knowledge_graph.views import Views, chunks
 from knowledge_graph.word import Merge, Moments, Word
 
@@ -35,6 +37,22 @@ def new_library(world: World, config: SocietyConfig) -> Library:
         method=config.unify,
         count=config.concepts,
     )
+
+
+def take_in(library: Library, views: Views, *, step: int, n_words: int) -> Merge:
+    """The library merges ``views`` at this step, and tells what became of them; ``n_words`` there are so far.
+
+    Raises
+    ------
+    InputError
+        If the agents are too few, or sense too little, to have anything in common by which it unifies.
+    """
+    try:
+        return library.merge(views, step=step, n_words=n_words)
+    except NothingInCommonError as error:
+        raise InputError(
+            f"unify is {library.method}, but {error}: give more agents or sensors, or unify gcca"
+        ) from error
 
 
 def views_of(population: Population, world: World, rows: NDArray[np.intp]) -> Views:

@@ -159,8 +159,8 @@ def correlations(world: World, population: Population, rows: NDArray[np.intp]) -
     covariance = np.matmul(sensed.swapaxes(1, 2), sensed).astype(np.float64) / n[:, :, None]
     covariance -= mean[:, :, None] * mean[:, None, :]
     variance = np.einsum("nii->ni", covariance)
-    # A float32 second moment cannot tell a smaller variance from rounding.
-    varies = variance > 1e-5
+    # A float32 second moment cannot tell a smaller variance from rounding, which grows with the moment itself.
+    varies = variance > 1e-5 * np.maximum(mean**2, 1.0)
     sd = np.sqrt(np.where(varies, variance, 1.0))
     corr = np.where(varies[:, :, None] & varies[:, None, :], covariance / (sd[:, :, None] * sd[:, None, :]), 0.0)
     np.einsum("nii->ni", corr)[...] = 1.0
@@ -185,7 +185,7 @@ def null_eigenvalues(n_objects: int, n_variables: int) -> tuple[float, ...]:
 def parallel_analysis(eigenvalues: NDArray[np.float64], count: NDArray[np.intp], limit: int) -> NDArray[np.intp]:
     """How many leading eigenvalues [n, m] (largest first) exceed those of noise, per matrix, at most ``limit``.
 
-    A memory of fewer objects than sensors says nothing yet: 0.
+    A memory of no more objects than sensors says nothing yet: 0.
     """
     n_variables = eigenvalues.shape[1]
     limit = min(limit, n_variables - 1)
@@ -282,7 +282,7 @@ def minres(
     # Squared multiple correlations, the usual start; the ridge keeps a singular matrix invertible.
     inverse = np.linalg.inv(corr + 1e-6 * np.eye(m))
     communality = np.clip(1.0 - 1.0 / np.einsum("nii->ni", inverse), 0.0, 0.995)
-    basis = np.linalg.eigh(corr)[1][:, :, : -n_factors - 1 : -1] if start is None else start
+    basis = np.linalg.eigh(corr)[1][:, :, : -n_factors - 1 : -1] if start is None else start.copy("K")
     loadings = np.zeros((n, m, n_factors))
     active = np.arange(n)
     for _ in range(max_iterations):
@@ -303,18 +303,29 @@ def minres(
 
 
 def factor_analysis(corr: NDArray[np.float64], n_factors: int) -> NDArray[np.float64]:
-    """Varimax-rotated minimum-residual loadings [m, n_factors] of one correlation matrix, by factor-analyzer."""
+    """Varimax-rotated minimum-residual loadings [m, n_factors] of one correlation matrix, by factor-analyzer.
+
+    A feature that correlates with no other has none; of more factors than there are others, those too many have none.
+    """
     # Imported where it is used: no society needs it, and it takes a while to load.
     from agents.factor_analyzer_adapter import FactorAnalyzer
 
+    loadings = np.zeros((len(corr), n_factors))
+    # Varimax would divide by the length of their rows, which is 0.
+    related = np.flatnonzero((corr != 0).sum(axis=1) > 1)
+    found = min(n_factors, len(related))
+    if found == 0:
+        return loadings
     model = FactorAnalyzer(
-        n_factors=n_factors,
+        n_factors=found,
         method="minres",
-        rotation="varimax" if n_factors > 1 else None,
+        rotation="varimax" if found > 1 else None,
         is_corr_matrix=True,
     )
-    model.fit(corr)
-    return np.asarray(model.loadings_, dtype=np.float64)
+    # A ridge, as in `minres`: where two features are the same to an agent, the matrix has no inverse to begin with.
+    model.fit((corr[np.ix_(related, related)] + 1e-6 * np.eye(len(related))) / (1 + 1e-6))
+    loadings[related, :found] = model.loadings_
+    return loadings
 
 
 def _take_exemplars(

@@ -160,13 +160,13 @@ class InteractionLog:
         return {"size": np.array(self.size), "heard": np.array(self.heard), "generator": generator, **columns}
 
     @classmethod
-    def restored(cls, arrays: Mapping[str, NDArray[Any]]) -> InteractionLog:
-        """The log that `state` was taken from, which goes on exactly as that would.
+    def restored(cls, arrays: Mapping[str, NDArray[Any]], world: World) -> InteractionLog:
+        """The log that `state` was taken from, of a society in that ``world``, which goes on exactly as that would.
 
         Raises
         ------
         KeyError, TypeError, ValueError
-            If the arrays are not those of a log.
+            If the arrays are not those of such a log.
         """
         scenes = arrays["row/candidates"]
         if scenes.ndim != 2 or scenes.shape[1] == 0:
@@ -183,6 +183,12 @@ class InteractionLog:
             rows[name] = column
         if not ((rows["key"] >= 0) & (rows["key"] < 1)).all() or np.isinf(rows["level"]).any():
             raise ValueError("key or level is no such number")
+        scene, there = rows["candidates"], (rows["candidates"] >= 0) & (rows["candidates"] < world.n_objects)
+        meant, picked = ((scene == rows[name][:, None]).any(axis=1) for name in ("topic", "picked"))
+        if not (there.all() and meant.all() and (picked | (rows["picked"] == NOTHING)).all()):
+            raise ValueError("candidates, topic or picked names what was not there")
+        if (rows["word"] < NOTHING).any():
+            raise ValueError("word is no number of a word")
         log.heard = heard
         log.rng.bit_generator.state = json.loads(str(arrays["generator"]))
         log._rows, log._kept = rows, len(rows)

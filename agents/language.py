@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import pdist
 from scipy.stats import rankdata
 
-from agents.communication import Talk, talk
+from agents.communication import Talk, standardised, talk
 from agents.config import SocietyConfig
 from agents.meeting import Meeting, scenes
 from agents.perception import levels
@@ -183,10 +183,7 @@ def utterances(
         agents without dimensions
     level : float64 [n, O], the level shown, in standard deviations from the mean
     """
-    height = levels(population, world, rows, np.broadcast_to(objects, (len(rows), len(objects)))).astype(np.float64)
-    z = height - height.mean(axis=1, keepdims=True)
-    spread = np.sqrt((z**2).mean(axis=1, keepdims=True))
-    z = np.divide(z, spread, out=np.zeros_like(z), where=spread > 1e-6)
+    z = standardised(levels(population, world, rows, np.broadcast_to(objects, (len(rows), len(objects)))))
     held = population.held[rows]
     slot = np.where(held[:, None, :], np.abs(z), -1.0).argmax(axis=2)
     each = np.arange(len(rows))[:, None]
@@ -326,7 +323,7 @@ def of_doubles(
 ) -> Talk:
     """What comes of a meeting (in which an agent may be any number of times) when doubles of the agents talk."""
     rows, games = meeting.participants, len(meeting)
-    doubles = Population(**{name: column[rows] for name, column in population.columns().items()})
+    doubles = population.some(rows)
     between = dataclasses.replace(meeting, speaker=np.arange(games), hearer=games + np.arange(games))
     n_words = int(population.words.max(initial=NOTHING)) + 1
     return talk(doubles, world, between, config, n_words, rng)

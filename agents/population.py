@@ -120,6 +120,10 @@ class Population:
         """The same agents in columns of their own."""
         return Population(**{name: column.copy() for name, column in self.columns().items()})
 
+    def some(self, rows: NDArray[np.intp] | slice) -> Population:
+        """Those in ``rows``, of a slice not copied; who is asked for twice is there twice."""
+        return Population(**{name: column[rows] for name, column in self.columns().items()})
+
     def self_esteem(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
         """Mean superiority [n] over the dimensions held; neutral for an agent without any."""
         held = self.held[rows]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from agents import shards
 from agents.config import SocietyConfig
-from agents.consult import new_library
+from agents.consult import new_library, take_in
 from agents.errors import InputError
 from agents.language import of_doubles
 from agents.meeting import Meeting, scenes
@@ -193,7 +193,8 @@ class ShardedSociety:
         if not views:
             return 0, 0
         with BLAS.limit(limits=1, user_api="blas"):
-            merge = self.library.merge(together(views), step=self.days * self.sharding.ticks, n_words=self.n_words)
+            step = self.days * self.sharding.ticks
+            merge = take_in(self.library, together(views), step=step, n_words=self.n_words)
         self.n_words = merge.n_words
         own = merge.n_words - self.sharding.shards * self.sharding.words
         shards.check_words(own, self.sharding, "the library")
@@ -311,7 +312,7 @@ def sample_of(shard: Shard, number: int) -> Population:
     people = shard.society.population
     rng = np.random.default_rng([shard.society.seed, shard.society.steps])
     rows = np.sort(rng.permutation(len(people))[:number])
-    return Population(**{name: column[rows] for name, column in people.columns().items()})
+    return people.some(rows)
 
 
 def digest_of(shard: Shard) -> str:

@@ -15,7 +15,7 @@ from agents.agent import KEPT_BY_SELECTION, Agent
 from agents.attribution import Ledger, attribute
 from agents.communication import Talk, remember_success, talk
 from agents.config import SocietyConfig
-from agents.consult import hear_the_library, new_library, sampled, views_of
+from agents.consult import hear_the_library, new_library, sampled, take_in, views_of
 from agents.discovery import discover
 from agents.errors import InputError
 from agents.interactions import InteractionLog
@@ -213,7 +213,7 @@ class Society(mesa.Model):  # type: ignore[misc]
         population, world = self.population, self.world
         rows = sampled(len(population), MERGE_SAMPLE, self.rng)
         n_words = self.counters.n_words
-        told = self.library.merge(views_of(population, world, rows), step=self.steps, n_words=n_words)
+        told = take_in(self.library, views_of(population, world, rows), step=self.steps, n_words=n_words)
         self.counters.n_words = told.n_words
         if self.config.library_word:
             word = self.library.word(n_words=told.n_words)

@@ -173,21 +173,17 @@ def settling_point(win_rate: NDArray[np.floating], config: SocietyConfig) -> NDA
 
 
 def bernoulli_course(
-    win_rate: NDArray[np.floating],
-    contests: NDArray[np.integer],
-    *,
-    rate_up: float,
-    rate_down: float,
-    start: float = NEUTRAL,
+    win_rate: NDArray[np.floating], contests: NDArray[np.integer], *, rate_up: float, rate_down: float
 ) -> NDArray[np.float64]:
-    """Expected superiority after so many contests won at ``win_rate`` (shapes broadcast), exact at any rates.
+    """Expected superiority, neutral at first, after so many contests won at ``win_rate`` (shapes broadcast).
 
-    One contest makes E V into (1 - l) E V + p a+ with l = p a+ + (1 - p) a-, so V* is approached as (1 - l)^t.
+    Exact at any rates: one contest makes E V into (1 - l) E V + p a+ with l = p a+ + (1 - p) a-, so V* is
+    approached as (1 - l)^t.
     """
     p = np.asarray(win_rate, dtype=np.float64)
     settled = bernoulli_fixed_point(p, rate_up=rate_up, rate_down=rate_down)
     left = (1.0 - (p * rate_up + (1 - p) * rate_down)) ** np.asarray(contests, dtype=np.float64)
-    return np.asarray(settled + (start - settled) * left, dtype=np.float64)
+    return np.asarray(settled + (NEUTRAL - settled) * left, dtype=np.float64)
 
 
 def zero_sum_drift(
@@ -210,9 +206,7 @@ def zero_sum_drift(
     return np.asarray(win_rate * won + (1 - win_rate) * lost, dtype=np.float64)
 
 
-def expectile(
-    rewards: NDArray[np.floating], tau: float, *, tolerance: float = 1e-12, max_iterations: int = 200
-) -> float:
+def expectile(rewards: NDArray[np.floating], tau: float) -> float:
     """The tau-expectile of a sample: the V with tau E(r - V)+ = (1 - tau) E(V - r)+ (Newey & Powell 1987, eq. 2.2)."""
     rewards = np.asarray(rewards, dtype=np.float64)
     if rewards.size == 0:
@@ -220,10 +214,10 @@ def expectile(
     if not 0 < tau < 1:
         raise ValueError(f"tau is {tau}, but it must be between 0 and 1")
     value = float(rewards.mean())
-    for _ in range(max_iterations):
+    for _ in range(200):
         weight = np.where(rewards > value, tau, 1 - tau)
         following = float((weight * rewards).sum() / weight.sum())
-        if abs(following - value) <= tolerance:
+        if abs(following - value) <= 1e-12:
             break
         value = following
     return following

@@ -195,7 +195,8 @@ def table(path: Path, *, seed: int, label: str | None = None, probe: int = 500) 
     ------
     InputError
         If the file is missing or unreadable, a column is not numeric, a value is missing or infinite, a feature is
-        constant (a channel of a network may be, not all), or there are too few objects or features.
+        constant over the objects that can be met (a channel of a network may be, not all), or there are too few
+        objects or features.
     """
     contents = read(path, label)
     world = build(
@@ -245,10 +246,9 @@ def embedded(
     if constant.all():
         raise InputError(f"{source}: every coordinate of 'embedding' is the same for every object; remove the array")
     if refuse_constant and constant.any():
-        raise InputError(
-            f"{source}: coordinate {int(constant.argmax())} of 'embedding' is the same for every object; remove that "
-            "column"
-        )
+        column = int(constant.argmax())
+        why = _why_constant(embedding[:, column], world.train)
+        raise InputError(f"{source}: coordinate {column} of 'embedding' is {why}")
     return dataclasses.replace(world, embedding=coordinates[:, ~constant])
 
 
@@ -299,9 +299,8 @@ def build(
     train, held_out = _split(n_objects, groups, np.random.default_rng([seed, 0x5911]), source)
     features, mean, scale, constant = _standardised(raw, train)
     if refuse_constant and constant.any():
-        raise InputError(
-            f"{source}: feature {names[int(constant.argmax())]!r} is the same for every object; remove that column"
-        )
+        column = int(constant.argmax())
+        raise InputError(f"{source}: feature {names[column]!r} is {_why_constant(raw[:, column], train)}")
     chosen = np.random.default_rng([seed, 0x940BE]).permutation(len(train))[: min(probe, len(train))]
     return World(
         name=name,
@@ -326,7 +325,8 @@ def _standardised(
 ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
     """Columns of mean 0 and variance 1 over ``train``, what they were before (mean, scale [D]), which are constant [D].
 
-    The held-out objects have no say in it. A column that is constant over ``train`` becomes 0, with a scale of 1.
+    The held-out objects have no say in it, but that what is rounding is judged by the magnitude of all. A column that
+    is constant over ``train`` becomes 0, with a scale of 1.
     """
     # Powers of two change no digit, and keep the squares of very large and very small numbers within range.
     exponent = np.frexp(np.abs(raw).max(axis=0).astype(np.float64))[1]
@@ -337,6 +337,24 @@ def _standardised(
     features = ((moderate - mean) / np.where(constant, 1.0, spread)).astype(np.float32)
     features[:, constant] = 0.0
     return features, np.ldexp(mean, exponent), np.where(constant, 1.0, np.ldexp(spread, exponent)), constant
+
+
+def _why_constant(column: NDArray[np.floating], train: NDArray[np.int32]) -> str:
+    """What there is to say of values [M] that count as constant over ``train``, and what to do about it."""
+
+    def flat(values: NDArray[np.floating]) -> bool:
+        size = float(np.abs(values).max())
+        return bool((values.astype(np.float64) / (size or 1.0)).std() <= ROUNDING)
+
+    if flat(column):
+        return "the same for every object; remove that column"
+    if flat(column[train]):
+        return "the same for every object that can be met, and tells apart held-out ones alone; remove that column"
+    row = int(np.abs(column).argmax())
+    return (
+        f"{column[row]:g} in row {row + 1}, beside which all objects that can be met are the same; correct that "
+        "number, or remove the row or the feature"
+    )
 
 
 def _split(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.config import SocietyConfig
-from agents.consult import new_library, probe_levels, views_of
+from agents.consult import new_library, probe_levels, take_in, views_of
 from agents.language import distinct_words, words_per_dimension
 from agents.population import ABSTRACT, Population
 from agents.society import MERGE_SAMPLE, Society
@@ -250,7 +250,7 @@ def closing_library(society: Society) -> Library:
 
 def _take_in(library: Library, society: Society) -> None:
     rows, n_words = sampled_rows(society, MERGE_SAMPLE), society.counters.n_words
-    library.merge(views_of(society.population, society.world, rows), step=society.steps, n_words=n_words)
+    take_in(library, views_of(society.population, society.world, rows), step=society.steps, n_words=n_words)
 
 
 def standings(society: Society) -> dict[str, float | None]:

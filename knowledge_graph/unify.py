@@ -26,6 +26,10 @@ Method = Literal["auto", "gcca", "clustering", "covariance"]
 Count = Literal["shared", "common"]
 
 
+class NothingInCommonError(ValueError):
+    """The agents fall into groups that share nothing by which their views could be unified."""
+
+
 def unify(
     views: Views,
     *,
@@ -50,8 +54,9 @@ def unify(
     Raises
     ------
     ValueError
-        If there are no views; if the agents share neither objects nor named features, or not what the method needs;
-        or if they fall into groups that have nothing in common.
+        If there are no views; if the agents share neither objects nor named features, or not what the method needs.
+    NothingInCommonError
+        Which is one, if they fall into groups that have nothing in common.
 
     Notes
     -----
@@ -75,7 +80,7 @@ def unify(
         by = "features" if joined_by_features_alone else "objects"
     if groups(by) > 1:
         what = by.removesuffix("s")
-        raise ValueError(
+        raise NothingInCommonError(
             f"these views cannot be unified: the agents fall into {groups(by)} groups without a single {what} in "
             f"common, so nothing says which dimensions are alike; let some agents share {by} with others"
         )

@@ -43,7 +43,7 @@ def random_traits(
     if features < 1:
         raise ValueError(f"features is {features}, but it must be at least 1")
     if distribution == "uniform":
-        if q < 1 or q != int(q):
+        if not 1 <= q < np.inf or q != int(q):
             raise ValueError(f"q is {q}, but the number of traits must be a whole number of at least 1")
         return rng.integers(int(q), size=(side, side, features), dtype=np.int32)
     if distribution != "poisson":

@@ -52,7 +52,7 @@ class Columns:
         """A population of ``rows [n]`` alone, up to date."""
         at = rows.cpu().numpy()
         now = {name: getattr(self, name)[rows].cpu().numpy() for name in WRITTEN}
-        return Population(**({name: column[at] for name, column in population.columns().items()} | now))
+        return dataclasses.replace(population.some(at), **now)
 
     @property
     def device(self) -> torch.device:

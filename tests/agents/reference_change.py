@@ -96,7 +96,8 @@ def correlations(agent: ReferenceAgent, world: World, config: SocietyConfig) -> 
     for i in range(m):
         for j in range(m):
             variance = covariance[i, i], covariance[j, j]
-            if i != j and min(variance) > 1e-5:
+            varies = all(covariance[k, k] > 1e-5 * max(mean[k] ** 2, 1.0) for k in (i, j))
+            if i != j and varies:
                 corr[i, j] = covariance[i, j] / (np.sqrt(variance[0]) * np.sqrt(variance[1]))
     return corr
 

@@ -94,6 +94,8 @@ def test_setting_writes_into_the_column_and_only_into_slots_that_hold_something(
         ("body", int(WORLD.held_out[0])),
         ("body", 1000),
         ("body", 1.5),
+        ("contests", float("inf")),
+        ("contests", float("nan")),
     ],
 )
 def test_values_that_a_column_cannot_hold_are_refused_and_nothing_is_written(

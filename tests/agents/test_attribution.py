@@ -309,6 +309,10 @@ def test_a_ledger_of_outcomes_that_never_varied_has_no_shares() -> None:
     assert ledger.shares() is None
     ledger.add(np.ones(10), np.arange(10.0), np.arange(10.0))
     assert ledger.shares() is None
+    rng, long = np.random.default_rng(0), Ledger()
+    for _ in range(1000):
+        long.add(np.full(37, 0.35), *rng.uniform(size=(2, 37)))
+        assert long.shares() is None, "what many sums are rounded by is no variance"
 
 
 @given(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import pickle
 from typing import Any
 
 import mesa
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from agents import InputError, Society, SocietyConfig
 from agents.checkpoint import restored, state
+from agents.upbringing import Raised
 from agents.world import World, planted
 
 WORLD = planted(seed=0, objects=160, features=12, factors=4, probe=40)
@@ -125,6 +127,16 @@ def test_places_in_a_space_are_refused_rather_than_lost() -> None:
     space.place_agent(society.agents[3], 3)
     with pytest.raises(ValueError, match="Mesa space cannot be saved"):
         state(society)
+
+
+def test_homes_are_refused_rather_than_lost() -> None:
+    society = Raised(WORLD, SocietyConfig(**LIVELY), seed=1, made_of="images")
+    with pytest.raises(ValueError, match="whose agents have homes cannot be saved as arrays; pickle it"):
+        state(society)
+    twin = pickle.loads(pickle.dumps(run(society, 3)))
+    run(society, 6), run(twin, 6)
+    assert np.array_equal(society.home, twin.home)
+    assert np.array_equal(society.population.seen, twin.population.seen)
 
 
 @pytest.mark.parametrize(

@@ -160,6 +160,11 @@ def test_words_are_spelled_differently_and_can_be_pronounced() -> None:
     assert len({text[:2] for text in spellings[:10]}) > 5, "neighbours do not sound alike"
 
 
+def test_what_is_no_word_is_not_spelled() -> None:
+    with pytest.raises(ValueError, match="-1 is no word"):
+        spelled(NOTHING)
+
+
 def test_a_dimension_that_is_turned_round_is_felt_as_its_owner_feels_in_general() -> None:
     population = people(axis_views(3, [0, 1]), config(3))
     population.score[1, :2], population.contests[1, :2] = [0.9, 0.3], 7

@@ -14,6 +14,7 @@ import agents.society
 from agents.communication import talk
 from agents.config import SocietyConfig
 from agents.consult import N_SOURCES, experience_of, take_the_librarys_word, views_of
+from agents.errors import InputError
 from agents.meeting import meet
 from agents.perception import levels
 from agents.population import ABSTRACT, NOTHING, Population, found
@@ -214,6 +215,14 @@ def test_a_society_too_large_to_be_merged_is_merged_from_a_random_sample_and_tol
     assert (population.concept[merged] >= 0).any(axis=1).mean() > 0.9
     assert (population.concept[others] >= 0).any(axis=1).mean() > 0.9
     assert success_of(society) > 0.5
+
+
+def test_agents_who_sense_nothing_in_common_are_refused_a_library_of_features(world: World) -> None:
+    life = {"agents": 4, "sensors": 2, "dimensions": 2, "exemplars": 1, "merge_interval": 1}
+    society = Society(world, SocietyConfig(**life, unify="covariance"), seed=0)
+    with pytest.raises(InputError, match=r"^unify is covariance, but .* groups .*: give more agents or sensors, or"):
+        society.step()
+    Society(world, SocietyConfig(**life), seed=0).step()
 
 
 def test_the_library_tells_the_same_by_weights_as_by_levels(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,11 +20,13 @@ from agents.discovery import (
     null_eigenvalues,
     parallel_analysis,
     propose,
+    spectrum,
 )
+from agents.errors import InputError
 from agents.factor_analyzer_adapter import FactorAnalyzer
 from agents.population import ABSTRACT, EMPTY, NOTHING, RAW, Population, found
 from agents.society import Society
-from agents.world import World, planted
+from agents.world import World, build, planted
 from knowledge_graph.measures import congruence
 from knowledge_graph.rotation import varimax
 
@@ -120,6 +122,14 @@ def test_minres_and_varimax_of_many_matrices_equal_those_of_each() -> None:
         turned, turn = varimax(alone[0], max_iterations=50, tolerance=1e-5)
         np.testing.assert_allclose(rotated[i], turned, atol=1e-10)
         np.testing.assert_allclose(rotation[i], turn, atol=1e-10)
+
+
+def test_minres_leaves_what_it_starts_from_as_it_was() -> None:
+    corr = np.stack([sample_correlation(seed, 8, 2) for seed in range(3)])
+    start = spectrum(corr)[1][:, :, :2].copy()
+    before = start.copy()
+    minres(corr, 2, start=start)
+    np.testing.assert_array_equal(start, before)
 
 
 def test_the_quick_minres_of_the_tick_is_near_the_minimum() -> None:
@@ -243,6 +253,23 @@ def test_a_feature_that_never_varied_correlates_with_nothing(small_world: World)
     corr, count = correlations(small_world, population, np.arange(2))
     assert count.tolist() == [0, 1]
     np.testing.assert_array_equal(corr, np.stack([np.eye(10)] * 2))
+
+
+def test_features_far_from_the_mean_of_the_world_that_never_varied_correlate_with_nothing_either() -> None:
+    # Four marks that only a rare kind has; who has met nobody else has seen them always the same, far above the mean.
+    rng = np.random.default_rng(0)
+    raw = rng.standard_normal((4000, 12))
+    rare = np.arange(4000) < 54
+    raw[:, 8:] = rare[:, None]
+    world = build(name="marks", raw=raw, seed=0, probe=40)
+    population = found(world, SocietyConfig(agents=2, sensors=12), np.random.default_rng(1))
+    kind = np.intersect1d(np.flatnonzero(rare), world.train)
+    population.seen[:], population.seen[:, : len(kind)] = NOTHING, kind
+    corr, count = correlations(world, population, np.arange(2))
+    assert world.features[kind, 8].min() > 8
+    mark = population.sensor >= 8
+    np.testing.assert_array_equal(corr[mark], np.stack([np.eye(12)] * 2)[mark])
+    assert parallel_analysis(spectrum(corr)[0], count, 8).tolist() == [0, 0]
 
 
 def test_principal_components_span_the_leading_eigenvectors() -> None:
@@ -408,3 +435,32 @@ def test_one_agent_asked_for_its_factors_tells_those_that_the_tick_proposes(smal
         # The tick stops at communalities that change by less than .001; a weak factor may still turn a little.
         assert (alike.max(axis=1) > 0.97).all()
     assert society.agents[0].factors(2).shape == (16, 2)
+
+
+def test_one_agent_can_be_asked_whatever_it_remembers() -> None:
+    rng = np.random.default_rng(31)
+    raw = sample(rng, factor_loadings(rng, 9, 2), 400)
+    raw[:, 7] = raw[:, 6]  # the same twice
+    raw[:, 8] = np.arange(400) < 4  # nearly nobody has it
+    world = build(name="twice", raw=raw, seed=0, probe=40)
+    society = Society(world, SocietyConfig(agents=2, sensors=9, memory=200, discovery_interval=0), seed=3)
+    memorise(society.population, world, 200, rng)
+    never = society.population.seen[0] >= 4
+    society.population.seen[0, ~never] = society.population.seen[0, never][0]
+    told, sensor = society.agents[0].factors(), society.agents[0].sensor
+    assert told.shape[1] > 0
+    assert np.isfinite(told).all()
+    assert (told[sensor == 8] == 0).all()
+    np.testing.assert_allclose(told[sensor == 6], told[sensor == 7], atol=1e-4)
+
+
+def test_a_memory_without_anything_in_common_has_no_factors_to_tell() -> None:
+    assert factor_analysis(np.eye(5), 2).tolist() == [[0.0, 0.0]] * 5
+    assert factor_analysis(np.ones((3, 3)), 3).shape == (3, 3)
+
+
+@pytest.mark.parametrize("number", [-1, 17])
+def test_so_many_factors_as_there_cannot_be_are_refused(small_world: World, number: int) -> None:
+    society = Society(small_world, SocietyConfig(agents=6, sensors=16), seed=3)
+    with pytest.raises(InputError, match=f"n_factors is {number}, but it must be from 0 to 16"):
+        society.agents[0].factors(number)

@@ -198,6 +198,18 @@ def test_a_damaged_log_is_refused() -> None:
         with pytest.raises(InputError, match="the checkpoint is damaged"):
             restored(arrays, society.world, society.config)
     arrays = state(society)
+    for name, wrong in (
+        ("topic", 160),
+        ("topic", -1),
+        ("picked", 10**6),
+        ("picked", -2),
+        ("word", -2),
+        ("candidates", 160),
+    ):
+        column = arrays[f"log/row/{name}"].copy()
+        column[0] = wrong
+        with pytest.raises(InputError, match="the checkpoint is damaged"):
+            restored(arrays | {f"log/row/{name}": column}, society.world, society.config)
     del arrays["log/heard"]
     with pytest.raises(InputError, match="the checkpoint is damaged"):
         restored(arrays, society.world, society.config)

@@ -58,7 +58,7 @@ def people(world: World, life: SocietyConfig, seed: int = 0) -> Population:
 
 def half(population: Population, which: int) -> Population:
     rows = slice(which * N, (which + 1) * N)
-    return Population(**{name: column[rows].copy() for name, column in population.columns().items()})
+    return population.some(rows).copy()
 
 
 def written(

@@ -255,6 +255,10 @@ def test_numbers_too_large_for_single_precision_are_scaled_like_any_others() -> 
         )
 
 
+HELD_OUT_ALONE = np.where(np.arange(4) == 1, np.eye(60, 4), mixed(60, 4))
+"""Of the second feature only the second object has any, which is held out of worlds of seed 0."""
+
+
 @pytest.mark.parametrize(
     ("raw", "more", "says"),
     [
@@ -263,7 +267,13 @@ def test_numbers_too_large_for_single_precision_are_scaled_like_any_others() -> 
         (np.where(np.eye(60, 10), np.nan, mixed(60)), {}, r"'x0' is missing \(nan\) in row 1"),
         (np.where(np.eye(60, 10, k=-3), -np.inf, mixed(60)), {}, "'x0' is infinite in row 4"),
         (mixed(60), {"groups": np.zeros(60, dtype=np.int64)}, r"60 objects in 1 image\(s\)"),
-        (mixed(60) * 0, {"refuse_constant": True}, "'x0' is the same for every object"),
+        (mixed(60) * 0, {"refuse_constant": True}, "'x0' is the same for every object; remove that column"),
+        (HELD_OUT_ALONE, {"refuse_constant": True}, "'x1' is the same for every object that can be met"),
+        (
+            np.where(HELD_OUT_ALONE == 1, 1e308, mixed(60, 4)),
+            {"refuse_constant": True},
+            r"'x1' is 1e\+308 in row 2, beside which all objects that can be met are the same; correct that number",
+        ),
     ],
 )
 def test_what_is_no_world_is_refused(raw: NDArray[np.float64], more: dict[str, Any], says: str) -> None:

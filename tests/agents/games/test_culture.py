@@ -113,6 +113,8 @@ def test_neighbours_agree_at_first_with_the_chance_of_coincidence(q: float, dist
         ({"q": np.inf}, "q is inf"),
         ({"q": 2.5, "distribution": "uniform"}, "q is 2.5"),
         ({"q": 0, "distribution": "uniform"}, "q is 0"),
+        ({"q": np.inf, "distribution": "uniform"}, "q is inf"),
+        ({"q": np.nan, "distribution": "uniform"}, "q is nan"),
         ({"distribution": "normal"}, "distribution is 'normal'"),
     ],
 )
