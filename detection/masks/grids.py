@@ -8,6 +8,7 @@ so needs it so.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -18,7 +19,9 @@ def enlarged(maps: Tensor, factor: int) -> Tensor:
         return maps
     height, width = maps.shape[-2:]
     # With a border of one value more on each side, all places lie within; value j of the finest grid is at j / factor.
-    bordered = functional.pad(maps, (1, 1, 1, 1), mode="replicate")
+    # Put together by hand: the gradient of `pad` with "replicate" cannot be compiled for channels-last maps on a CPU.
+    bordered = torch.cat([maps[..., :1, :], maps, maps[..., -1:, :]], dim=-2)
+    bordered = torch.cat([bordered[..., :1], bordered, bordered[..., -1:]], dim=-1)
     size = (factor * (height + 1) + 1, factor * (width + 1) + 1)
     fine = functional.interpolate(bordered, size=size, mode="bilinear", align_corners=True)
     first = factor - factor // 2
