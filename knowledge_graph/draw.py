@@ -45,7 +45,7 @@ def concept_graph(library: Library, *, feature_names: Sequence[str] | None = Non
     Parameters
     ----------
     library : as of its last merge; one without concepts gives an empty map that says so
-    feature_names : what to call features in the hover text, by default x0, x1, ...
+    feature_names : what to call features in the hover text, by default as the library calls them
     """
     concepts = library.concepts()
     figure = go.Figure(layout=_layout())
@@ -313,9 +313,10 @@ def _scale_bar(title: str, low: float, high: float) -> dict[str, Any]:
 def _told(library: Library, concept: Concept, close: float | None, feature_names: Sequence[str] | None) -> str:
     """The hover text of a concept."""
     others = [library.spell(word) for word in concept.words if word != concept.word][:5]
-    top = np.argsort(-np.abs(concept.loadings), kind="stable")[:4].tolist()
     features = [
-        f"{_clipped(feature_names[i] if feature_names else f'x{i}')} {_signed(float(concept.loadings[i]))}" for i in top
+        f"{_clipped(feature_names[i] if feature_names else library.feature_name(i))} "
+        f"{_signed(float(concept.loadings[i]))}"
+        for i in concept.heaviest(4)
     ]
     lines = [
         f"<b>{escaped(library.spell(concept.word))}</b> ({concept.id})",

@@ -260,7 +260,6 @@ def explain(library: Library, name: str) -> Explanation:
     """Where a concept comes from and what it means."""
     concept = library.concept(name)
     k = library.ids.index(concept.id)
-    heaviest = np.argsort(-np.abs(concept.loadings), kind="stable")[:N_FEATURES]
     rows, slots = np.nonzero(library.membership == k)
     found = [_meaning(library, int(row), int(slot)) for row, slot in zip(rows, slots, strict=True)]
     objects: dict[int, int] = {}
@@ -275,7 +274,7 @@ def explain(library: Library, name: str) -> Explanation:
         support=concept.support,
         since=concept.since,
         words={library.spell(word): n for word, n in concept.words.items()},
-        features=tuple((library.feature_name(int(i)), float(concept.loadings[i])) for i in heaviest),
+        features=tuple((library.feature_name(i), float(concept.loadings[i])) for i in concept.heaviest(N_FEATURES)),
         strongest=concept.strongest,
         weakest=concept.weakest,
         members=tuple(sorted(found, key=lambda one: -abs(one.r))),

@@ -1,3 +1,4 @@
+import copy
 import html
 import itertools
 import re
@@ -58,6 +59,17 @@ def test_every_concept_is_one_disc_with_its_word_and_its_story(apart):
         assert f"support {concept.support:.2f}, {concept.members} members" in told
         assert f" x{top} {concept.loadings[top]:+.2f}".replace("-", "\N{MINUS SIGN}") in told
         assert f"strongest: objects {concept.strongest[0]}, " in told
+
+
+def test_features_are_called_as_the_library_calls_them_unless_other_names_are_given(apart):
+    named = copy.copy(apart)
+    named.feature_names = tuple(f"Länge {i}" for i in range(48))
+    for figure, name in (
+        (concept_graph(apart), "x"),
+        (concept_graph(named), "Länge "),
+        (concept_graph(named, feature_names=[f"y{i}" for i in range(48)]), "y"),
+    ):
+        assert all(re.search(rf"<br>   {name}\d+ ", hover) for trace in discs(figure) for hover in trace.hovertext)
 
 
 def test_where_there_are_many_concepts_names_stand_on_discs_with_room_for_them(apart, monkeypatch):
