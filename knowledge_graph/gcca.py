@@ -199,7 +199,7 @@ def _mean_projection(views: Views, levels_of: Levels | None = None) -> _Mean:
         levels = views.levels[rows] if levels_of is None else levels_of(views, rows)
         centred, _ = standardised(levels, views.held[rows])
         whiten = whitening(centred.swapaxes(1, 2) @ centred)
-        rank += float((np.abs(whiten).max(axis=1) > 0).sum())
+        rank += float(whiten.any(axis=1).sum())
         seen += seen_in(levels).sum(axis=0)
         # One product per chunk, of all the bases side by side.
         basis = (centred @ whiten).transpose(1, 0, 2).reshape(n_objects, -1)

@@ -51,7 +51,7 @@ def unify(
     ------
     ValueError
         If there are no views; if the agents share neither objects nor named features, or not what the method needs;
-        or if they fall into groups that have nothing in common.
+        if they fall into groups that have nothing in common; or if levels are infinite.
 
     Notes
     -----
@@ -62,6 +62,8 @@ def unify(
     if len(views) == 0:
         raise ValueError("unifying needs at least one view; got none")
     _check_needs(views, method)
+    if views.levels is not None and np.isinf(views.levels).any():
+        raise ValueError("levels are infinite; give numbers, and nan for objects that an agent has not seen")
 
     @functools.cache
     def groups(by: By) -> int:
