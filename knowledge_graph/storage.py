@@ -213,13 +213,27 @@ def _check_kinds(arrays: Mapping[str, NDArray[Any]], number: int) -> None:
 
 
 def _check_history(rounds: Sequence[Round]) -> None:
-    """Refuse events that do not lead to the concepts there are."""
+    """Refuse events that cannot have been, or do not lead to the concepts there are."""
     events: list[Event] = []
+    before: set[str] = set()
+    ever: set[str] = set()
     for round_ in rounds:
+        tells = f"merge {round_.number} tells of"
         for event in round_.events:
             _check_event(event)
             if event.kind in ("birth", "split", "return") and event.concept not in round_.ids:
-                raise ValueError(f"merge {round_.number} tells of a {event.kind} of what is not there")
+                raise ValueError(f"{tells} a {event.kind} of what is not there")
+            if event.kind == "return" and event.concept not in ever - before:
+                raise ValueError(f"{tells} a return of {event.concept}, which never went")
+            if event.kind in ("birth", "split") and event.concept in ever:
+                raise ValueError(f"{tells} a {event.kind} of {event.concept}, which has been there before")
+            others = set(event.parents) - {event.concept}
+            if event.kind == "split" and not others:
+                raise ValueError(f"{tells} a split without a parent")
+            if others - ever:
+                raise ValueError(f"{tells} {min(others - ever)}, which never was")
+            ever.add(event.concept)
+        before = set(round_.ids)
         events += round_.events
         if alive(events) != set(round_.ids) or len(set(round_.ids)) < len(round_.ids):
             raise ValueError(f"the events up to merge {round_.number} do not lead to its concepts")

@@ -324,6 +324,26 @@ def test_a_library_with_parts_missing_or_of_the_wrong_shape_is_refused(tmp_path:
     assert "names concepts that there are not" in refused(path, rewritten(beyond))
 
 
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"kind": "return"}, "merge 1 tells of a return of c1, which never went"),
+        ({"kind": "split"}, "merge 1 tells of a split without a parent"),
+        ({"kind": "split", "parents": ["c1"]}, "merge 1 tells of a split without a parent"),
+        ({"kind": "split", "parents": ["c9"]}, "merge 1 tells of c9, which never was"),
+        ({"concept": "c2"}, "merge 1 tells of a birth of c2, which has been there before"),
+    ],
+)
+def test_a_history_that_cannot_have_been_is_refused(change: dict[str, object], complaint: str, tmp_path: Path) -> None:
+    def forge(arrays: dict[str, np.ndarray]) -> None:
+        scalars = json.loads(str(arrays["state/scalars"]))
+        first = next(event for event in scalars["rounds"][0]["events"] if event["concept"] == "c1")
+        first |= change
+        arrays["state/scalars"] = np.array(json.dumps(scalars))
+
+    assert complaint in refused(tmp_path / "library.npz", rewritten(forge))
+
+
 def test_a_state_that_does_not_fit_leaves_a_library_as_it_was(library: Library) -> None:
     other = library_on(planted()[0])
     broken = library.state()
