@@ -177,10 +177,12 @@ def concept_id(library: Library, name: str) -> str:
     for concept in library.ids:
         if library.spell(library.names[concept]) == name:
             return concept
-    if name in library.names:
-        raise NotInLibraryError(
-            f"concept {name} is no longer in the library (see its history); {nearest(name, library.ids)}"
-        )
+    for concept, word in library.names.items():
+        if name in (concept, library.spell(word)):
+            gone = name if name == concept else f"{concept} ({name})"
+            raise NotInLibraryError(
+                f"concept {gone} is no longer in the library (see its history); {nearest(name, library.ids)}"
+            )
     known = [*library.ids, *(library.spell(library.names[concept]) for concept in library.ids)]
     raise NotInLibraryError(f"no concept {name!r}; {nearest(name, known)}")
 

@@ -236,9 +236,11 @@ def test_a_concept_that_has_gone_is_a_key_error_that_points_to_the_history() -> 
     library = Library(probe=PROBE)
     put_in(library, unified_of(b))
     put_in(library, unified_of(b[:, :1]))
-    with pytest.raises(KeyError) as asked:
-        library.concept("c2")
-    assert sentence(asked) == "concept c2 is no longer in the library (see its history); there is only c1"
+    told = {"c2": "concept c2", library.spell(library.names["c2"]): "concept c2 (w1)"}
+    for name, what in told.items():
+        with pytest.raises(KeyError) as asked:
+            library.concept(name)
+        assert sentence(asked) == f"{what} is no longer in the library (see its history); there is only c1"
 
 
 def test_an_empty_library_answers_every_question_with_a_key_error() -> None:
