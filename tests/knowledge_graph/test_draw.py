@@ -174,6 +174,11 @@ def test_one_concept_alone_is_drawn_in_the_middle():
     assert positions({}, []) == {}
 
 
+def test_discs_for_which_there_is_no_room_have_a_place_all_the_same():
+    place = positions({"c1": 300.0, "c2": 300.0, "c3": 300.0}, [])
+    assert all(0 <= at <= 1 for xy in place.values() for at in xy)
+
+
 @given(st.integers(2, 36), st.integers(0, 2**32 - 1))
 @settings(max_examples=25, deadline=None, derandomize=True)
 def test_discs_never_overlap_nor_leave_the_canvas(n, seed):
