@@ -14,7 +14,7 @@ import numpy as np
 
 from agents.world import World, planted
 from experiments.limits.planted_views import correlated_world, planted_views
-from experiments.limits.rows import Relation, Row, judged, sampling_error
+from experiments.limits.rows import EARLIER, TARGET, Limit, Relation, Row, judged, sampling_error
 from experiments.measuring import efficiency, optimal_variance, single_loadings
 from experiments.pieces import Figures, Found, Measure
 from knowledge_graph.measures import (
@@ -31,10 +31,6 @@ KIND = "merging: the planted world"
 SIZES = "merging: other sizes"
 HARSH = "merging: what degrades"
 MANY = "merging: 2,000 agents"
-
-TARGET = "target of this project"
-EARLIER = "earlier measurement"
-"""Of a planted world of the same kind, made by another program."""
 
 FACTORS = 32
 METHODS: dict[Method, str] = {"gcca": "GCCA", "clustering": "clustering", "covariance": "implied covariance"}
@@ -56,9 +52,6 @@ ALLOWANCE = 0.02
 
 WIDEST = 0.01
 """The most that is put down to chance; all figures here scatter less."""
-
-Limit = tuple[str, str, str, Relation, float]
-"""The key of a figure, its name, and the source, kind and value of what is expected."""
 
 
 def measures(*, quick: bool) -> dict[str, Measure]:
