@@ -18,6 +18,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from knowledge_graph.concept import Concept
+from knowledge_graph.graph import relations
 from knowledge_graph.layout import Link, positions
 from knowledge_graph.library import Library
 
@@ -140,15 +141,9 @@ def links_of(library: Library) -> list[Link]:
 
 def _relations(library: Library) -> list[Link]:
     names = {concept.id: _name(library, concept) for concept in library.concepts()}
-    related = [
-        (source, target, float(data["congruence"]))
-        for source, target, data in library.graph().edges(data=True)
-        if data["type"] == "related"
-    ]
-    related.sort(key=lambda edge: (-abs(edge[2]), edge[:2]))
     sent: dict[str, int] = dict.fromkeys(names, 0)
     links = []
-    for source, target, r in related:
+    for source, target, r in sorted(relations(library), key=lambda edge: (-abs(edge[2]), edge[:2])):
         if min(sent[source], sent[target]) < FEW_RELATIONS:
             says = f"{names[source]} and {names[target]}: congruence {_signed(r)}"
             kind = "alike" if r >= 0 else "opposed"
