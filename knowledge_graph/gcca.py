@@ -53,9 +53,10 @@ def gcca(views: Views, *, features: NDArray[np.floating] | None = None, count: s
     Parameters
     ----------
     views : of N agents, with levels on P objects
-    features : [P, D], the same objects as anyone may look at them; without them, concepts look like what their
-        members weigh. Where views have structure and phi, what agents know of their features from all that they have
-        seen is taken into account as well (see `shrunken`)
+    features : [P, D], the same objects as anyone may look at them, centred and scaled over all objects of the world:
+        loadings are told by a regression without a constant, and their error by the variance that they leave of 1.
+        Without features, concepts look like what their members weigh. Where views have structure and phi, what agents
+        know of their features from all that they have seen is taken into account as well (see `shrunken`)
     count : "shared", "common": see `knowledge_graph.unify.unify`
 
     Raises

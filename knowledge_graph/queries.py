@@ -348,7 +348,7 @@ def _meaning(library: Library, row: int, slot: int) -> Meaning:
 def _node(library: Library, graph: nx.MultiDiGraph, name: str | int) -> str:
     if isinstance(name, int | np.integer):
         row_of(library, name)
-        return f"a:{name}"
+        return f"a:{int(name)}"
     for node in (name, f"w:{name}"):
         if node in graph:
             return node

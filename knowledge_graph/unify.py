@@ -38,8 +38,8 @@ def unify(
     Parameters
     ----------
     views : of N agents, with different sensors, different objects seen, or fewer dimensions, as it comes
-    features : [P, D], the probe objects themselves as anyone may look at them; where given they tell what concepts
-        look like, beyond what single agents sense
+    features : [P, D], the probe objects themselves as anyone may look at them, centred and scaled over all objects of
+        the world; where given they tell what concepts look like, beyond what single agents sense
     method : "auto" takes GCCA where agents share objects, else implied covariance where they share features; likewise
         clustering goes by objects, else by features. Objects that leave the agents in groups with none in common are
         not enough

@@ -35,7 +35,8 @@ class Views:
     held : bool [N, S], which slots hold a dimension
     levels : float32 [N, P, S], levels of the P probe objects along each dimension; nan for objects an agent has not
         seen
-    sensor : int32 [N, m], the features an agent senses, as columns of one list of names; -1 where it senses fewer
+    sensor : int32 [N, m], the features an agent senses, as columns of one list of names; -1 where it senses fewer,
+        and loading and structure are 0
     loading : float32 [N, S, m], what its dimensions weigh: an object's level is the sum of its sensed features times
         these
     structure : float32 [N, S, m], the correlation of each sensed feature with each dimension in the agent's own
