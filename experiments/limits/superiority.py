@@ -31,7 +31,7 @@ from agents.superiority import (
 from agents.world import World, planted
 from experiments.limits.chance import chance_error
 from experiments.limits.contestants import SLOTS, arena, compared, experienced, people, rivals
-from experiments.limits.rows import Law, Row, judged, law, row_of
+from experiments.limits.rows import TARGET, Law, Row, judged, law, row_of
 from experiments.limits.superiority_theory import course_variance, normal_bias, normal_expectile, walk_course
 from experiments.pieces import Figures, Found, Measure
 
@@ -341,12 +341,12 @@ def society_rows(found: Found) -> Iterator[Row]:
         yield _row(found, f"{variant} beside foretold", SOCIETY, name, source, 0.0, WIDEST)
         name = f"correlation of felt and foretold, {variant}"
         yield judged(
-            found[f"{variant} like"], group=SOCIETY, name=name, source=source, relation="at least", expected=0.85
+            found[f"{variant} like"], group=SOCIETY, name=name, source=TARGET, relation="at least", expected=0.85
         )
     samples = found["expectile beside settled"]
     name, source = "felt less where it will settle, expectile", "p a+ / (p a+ + (1 - p) a-)"
     yield judged(samples, group=SOCIETY, name=name, source=source, relation="report", expected=0.0)
-    name, source = "felt beside true standing, expectile", "true standing"
+    name, source = "felt beside true standing, expectile", f"true standing, and .1 as a {TARGET}"
     true = float(found["expectile true"].mean())
     yield judged(
         found["expectile felt"], group=SOCIETY, name=name, source=source, relation="at least", expected=true + 0.1
