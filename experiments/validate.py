@@ -100,8 +100,11 @@ class ValidateConfig:
             raise InputError(f"seed is {self.seed}, but it must be at least 0")
         if self.resume and self.out is None:
             raise InputError("resume needs an --out, beside which the pieces that are done were kept; give the same")
-        if self.out is not None and self.report is not None and self.out.resolve() == self.report.resolve():
-            raise InputError(f"report is {self.report}, which is also the out; give each a file of its own")
+        if self.out is not None and self.report is not None:
+            out, report = self.out.resolve(), self.report.resolve()
+            for taken, what in ((out, "the out"), (Path(f"{out}.part"), "where the pieces of the out are kept")):
+                if taken == report:
+                    raise InputError(f"report is {self.report}, which is also {what}; give each a file of its own")
 
 
 def main(args: Sequence[str] | None = None) -> int:

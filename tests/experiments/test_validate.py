@@ -259,6 +259,8 @@ def test_what_is_not_finite_is_null_in_the_file() -> None:
         (["--out", "."], "out is ., which is a directory"),
         (["--out", "/dev/zero"], "out is /dev/zero, which is no regular file"),
         (["--out", "rows", "--report", "./rows"], "report is rows, which is also the out"),
+        (["--out", "rows", "--report", "rows.part"], "report is rows.part, which is also where the pieces"),
+        (["--out", ".", "--report", "page.html"], "out is ., which is a directory"),
         (["--out", "nowhere/rows.json"], "out is nowhere/rows.json, but nowhere cannot be written to (No such file"),
         (["--fast"], "--fast is not a flag"),
     ],
