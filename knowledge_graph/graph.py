@@ -51,10 +51,12 @@ def _draw_concept(graph: nx.MultiDiGraph, library: Library, concept: Concept) ->
         members=concept.members,
         since=concept.since,
     )
-    for word, count in [(concept.word, concept.words.get(concept.word, 0)), *concept.words.items()]:
-        node = f"w:{library.spell(word)}"
+    for word in dict.fromkeys((concept.word, *concept.words)):
+        node, count = f"w:{library.spell(word)}", concept.words.get(word, 0)
         graph.add_node(node, type="word", label=library.spell(word), number=word)
-        if not graph.has_edge(concept.id, node):
+        if graph.has_edge(concept.id, node):  # another word that is spelled alike
+            graph.edges[concept.id, node, 0]["count"] += count
+        else:
             graph.add_edge(concept.id, node, type="named", count=count, name=word == concept.word)
     for end, objects in (("strongest", concept.strongest), ("weakest", concept.weakest)):
         for obj in objects:

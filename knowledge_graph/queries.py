@@ -264,6 +264,9 @@ def explain(library: Library, name: str) -> Explanation:
     k = library.ids.index(concept.id)
     rows, slots = np.nonzero(library.membership == k)
     found = [_meaning(library, int(row), int(slot)) for row, slot in zip(rows, slots, strict=True)]
+    words: dict[str, int] = {}
+    for word, n in concept.words.items():
+        words[library.spell(word)] = words.get(library.spell(word), 0) + n
     objects: dict[int, int] = {}
     for member in found:
         for obj in member.sources:
@@ -275,7 +278,7 @@ def explain(library: Library, name: str) -> Explanation:
         name=library.spell(concept.word),
         support=concept.support,
         since=concept.since,
-        words={library.spell(word): n for word, n in concept.words.items()},
+        words=words,
         features=tuple((library.feature_name(i), float(concept.loadings[i])) for i in concept.heaviest(N_FEATURES)),
         strongest=concept.strongest,
         weakest=concept.weakest,
