@@ -239,6 +239,9 @@ def translate(library: Library, agent_: int, dimension: int | str, other: int) -
         of = _meaning(library, row, int(dimension))
     last = library.rounds[-1]
     there = row_of(library, other)
+    if there == row:
+        # What the library can tell of a dimension that it hardly knows is too little to find it again.
+        return Translation(of=of, to_agent=other, slot=of.slot, r=1.0, concept=of.concept, words=of.words)
     r, s = (last.unified.correlation[at].astype(np.float64) for at in ((row, of.slot), there))
     scores = last.unified.scores
     if len(scores):

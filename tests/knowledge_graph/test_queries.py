@@ -116,6 +116,13 @@ def test_what_another_has_nothing_like_is_not_translated(library: Library) -> No
     assert library.translate(3, 0, 20).slot is None
 
 
+def test_every_dimension_is_for_its_own_agent_what_it_is(library: Library) -> None:
+    for agent in (3, 7, 11):
+        for one in library.agent(agent):
+            found = library.translate(agent, one.slot, agent)
+            assert (found.slot, found.r, found.concept, found.words) == (one.slot, 1.0, one.concept, one.words)
+
+
 def test_translation_takes_into_account_that_concepts_go_together() -> None:
     a, b = directions(2).T
     scores = np.stack([a, 0.6 * a + 0.8 * b], axis=1)
