@@ -34,7 +34,7 @@ from experiments.limits import (
 )
 from experiments.limits.rows import Law, Row
 from experiments.pieces import Found, Kept, Measure, over_seeds, program
-from experiments.validate_text import expectation, number_of, table
+from experiments.validate_text import missed, table
 from knowledge_graph.files import atomic_write
 
 PROG = "validate"
@@ -100,8 +100,11 @@ class ValidateConfig:
             raise InputError(f"seed is {self.seed}, but it must be at least 0")
         if self.resume and self.out is None:
             raise InputError("resume needs an --out, beside which the pieces that are done were kept; give the same")
-        if self.out is not None and self.report is not None and self.out.resolve() == self.report.resolve():
-            raise InputError(f"report is {self.report}, which is also the out; give each a file of its own")
+        if self.out is not None and self.report is not None:
+            out, report = self.out.resolve(), self.report.resolve()
+            for taken, what in ((out, "the out"), (Path(f"{out}.part"), "where the pieces of the out are kept")):
+                if taken == report:
+                    raise InputError(f"report is {self.report}, which is also {what}; give each a file of its own")
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -141,16 +144,16 @@ def main(args: Sequence[str] | None = None) -> int:
     if kept is not None:
         kept.remove()
     print(table(found))
-    missed = [row for row in found if not row.ok]
+    not_ok = [row for row in found if not row.ok]
     judged = [row for row in found if row.relation != "report"]
     met = sum(row.ok for row in judged)
     print(
         f"\n{len(found)} rows: {met} of {len(judged)} limits met, {len(found) - len(judged)} figures reported; "
         f"{number} seeds, {time.perf_counter() - started:.0f} s"
     )
-    for row in missed:
-        print(f"{PROG}: not ok: {row.name}: {number_of(row.measured)}, expected {expectation(row)}", file=sys.stderr)
-    return MISSED if missed else 0
+    for row in not_ok:
+        print(f"{PROG}: not ok: {missed(row)}", file=sys.stderr)
+    return MISSED if not_ok else 0
 
 
 def part_of(out: Path) -> Path:

@@ -11,14 +11,13 @@ from experiments.limits.rows import Law, Row
 from experiments.report_chart import BLUE, GREY, chart
 from experiments.report_page import Plot, Section, page
 from experiments.report_text import count, esc
-from experiments.validate_text import expectation, number_of, verdict
+from experiments.validate_text import expectation, missed, number_of, verdict
 
 VERDICTS = {"ok": "ok", "NOT OK": "<strong>not ok</strong>", "": ""}
 
 
 def render(rows: Sequence[Row], laws: Sequence[Law], *, seeds: Sequence[int], quick: bool) -> str:
     """The page as HTML."""
-    missed = [row for row in rows if not row.ok]
     judged = [row for row in rows if row.relation != "report"]
     headings = list(dict.fromkeys([*(row.group for row in rows), *(law.group for law in laws)]))
     sections = [
@@ -26,10 +25,7 @@ def render(rows: Sequence[Row], laws: Sequence[Law], *, seeds: Sequence[int], qu
         for place, group in enumerate(headings)
     ]
     met = f"{sum(row.ok for row in judged)} of {len(judged)}"
-    said = "".join(
-        f"<li>Not ok: {esc(row.name)}: {number_of(row.measured)}, expected {esc(expectation(row))}.</li>"
-        for row in missed
-    )
+    said = "".join(f"<li>Not ok: {esc(missed(row))}.</li>" for row in rows if not row.ok)
     return page(
         title=f"Limits: {met} met",
         eyebrow="Dimensional views &middot; what is published or provable",

@@ -51,6 +51,12 @@ def expectation(row: Row) -> str:
     return f"{row.relation} {expected}{tolerated}"
 
 
+def missed(row: Row) -> str:
+    """What a row that is not ok measured, and what was expected of it: of a report, that there is a figure at all."""
+    wanted = "a figure" if row.relation == "report" else expectation(row)
+    return f"{row.name}: {number_of(row.measured)}, expected {wanted}"
+
+
 def number_of(value: float, *, digits: int = 4) -> str:
     """A figure with so many digits."""
     return f"{value:.{digits}g}"

@@ -141,8 +141,8 @@ class Clusters:
         return int(self.concept.max(initial=-1)) + 1
 
 
-def clusters_of(views: Views, *, by: By, linkage: Linkage = "average", apart: bool = True, seed: int = 0) -> Clusters:
-    """The clusters of the dimensions of ``views`` that are more than chance; ``seed`` is that of chance.
+def clusters_of(views: Views, *, by: By, linkage: Linkage = "average", apart: bool = True) -> Clusters:
+    """The clusters of the dimensions of ``views`` that are more than chance.
 
     ``apart``: whether dimensions of one agent are kept apart. Single linkage, and the lack of this rule, are there to
     be warned of: together they make one cluster of everything, by chains of neighbours.
@@ -161,7 +161,7 @@ def clusters_of(views: Views, *, by: By, linkage: Linkage = "average", apart: bo
             "of the views, or another method"
         )
     agent = row if apart else np.arange(len(row))
-    mixed = _directions(views, by, row, slot, np.random.default_rng(seed))
+    mixed = _directions(views, by, row, slot, np.random.default_rng(0))
     distance, alike = _distances(mixed, agent)
     cut = (1.0 - alike) ** CLOSER
     chance = _strengths(mixed, linked(distance, cut=cut, linkage=linkage))[0]

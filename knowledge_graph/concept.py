@@ -52,6 +52,10 @@ class Concept:
         closest = np.lexsort((self.holder, -np.abs(self.r)))
         return [int(agent) for agent in self.holder[closest]]
 
+    def heaviest(self, n: int) -> list[int]:
+        """The numbers of the ``n`` features that weigh most in it, the heaviest first."""
+        return [int(i) for i in np.argsort(-np.abs(self.loadings), kind="stable")[:n]]
+
 
 def concepts_of(
     round_: Round, *, probe: NDArray[np.integer], names: Mapping[str, int], since: Mapping[str, int]

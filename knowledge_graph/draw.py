@@ -18,6 +18,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from knowledge_graph.concept import Concept
+from knowledge_graph.graph import relations
 from knowledge_graph.layout import Link, positions
 from knowledge_graph.library import Library
 
@@ -45,7 +46,7 @@ def concept_graph(library: Library, *, feature_names: Sequence[str] | None = Non
     Parameters
     ----------
     library : as of its last merge; one without concepts gives an empty map that says so
-    feature_names : what to call features in the hover text, by default x0, x1, ...
+    feature_names : what to call features in the hover text, by default as the library calls them
     """
     concepts = library.concepts()
     figure = go.Figure(layout=_layout())
@@ -140,15 +141,9 @@ def links_of(library: Library) -> list[Link]:
 
 def _relations(library: Library) -> list[Link]:
     names = {concept.id: _name(library, concept) for concept in library.concepts()}
-    related = [
-        (source, target, float(data["congruence"]))
-        for source, target, data in library.graph().edges(data=True)
-        if data["type"] == "related"
-    ]
-    related.sort(key=lambda edge: (-abs(edge[2]), edge[:2]))
     sent: dict[str, int] = dict.fromkeys(names, 0)
     links = []
-    for source, target, r in related:
+    for source, target, r in sorted(relations(library), key=lambda edge: (-abs(edge[2]), edge[:2])):
         if min(sent[source], sent[target]) < FEW_RELATIONS:
             says = f"{names[source]} and {names[target]}: congruence {_signed(r)}"
             kind = "alike" if r >= 0 else "opposed"
@@ -313,9 +308,10 @@ def _scale_bar(title: str, low: float, high: float) -> dict[str, Any]:
 def _told(library: Library, concept: Concept, close: float | None, feature_names: Sequence[str] | None) -> str:
     """The hover text of a concept."""
     others = [library.spell(word) for word in concept.words if word != concept.word][:5]
-    top = np.argsort(-np.abs(concept.loadings), kind="stable")[:4].tolist()
     features = [
-        f"{_clipped(feature_names[i] if feature_names else f'x{i}')} {_signed(float(concept.loadings[i]))}" for i in top
+        f"{_clipped(feature_names[i] if feature_names else library.feature_name(i))} "
+        f"{_signed(float(concept.loadings[i]))}"
+        for i in concept.heaviest(4)
     ]
     lines = [
         f"<b>{escaped(library.spell(concept.word))}</b> ({concept.id})",

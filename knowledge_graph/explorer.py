@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
-import numpy as np
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
@@ -76,7 +75,7 @@ class Explorer:
     def _repr_html_(self) -> str:
         """The page in a frame, whose sandbox keeps its styles and scripts away from the notebook."""
         return (
-            f'<iframe title="{html.escape(self.title)}" sandbox="allow-scripts" width="100%" height="{self.height}" '
+            f'<iframe title="{_heading(self.title)}" sandbox="allow-scripts" width="100%" height="{self.height}" '
             f'style="border:0" srcdoc="{html.escape(self.page)}"></iframe>'
         )
 
@@ -109,7 +108,7 @@ def framed(figure: go.Figure, *, title: str, height: int = 480) -> Explorer:
 <head>
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="{POLICY}">
-<title>{html.escape(title)}</title>
+<title>{_heading(title)}</title>
 </head>
 <body>
 {drawn}
@@ -131,7 +130,7 @@ def explorer_page(
     Parameters
     ----------
     library : as of its last merge; one without concepts gives a page that says so
-    feature_names : D names, by default those that the library knows, else x0, x1, ...
+    feature_names : D names, by default as the library calls its features
     pictures : what objects look like, as image data URIs by object number (`knowledge_graph.pictures.pictures_of`);
         an exemplar without a picture is shown by its number. Only those of exemplars go into the page.
     title : heading of the page
@@ -141,8 +140,7 @@ def explorer_page(
     ValueError
         If there are not as many names as features, or a picture is not an image data URI.
     """
-    names = library.feature_names if feature_names is None else feature_names
-    data = _data(library, names, pictures or {})
+    data = _data(library, feature_names, pictures or {})
     text = json.dumps(data, allow_nan=False)
     # Nothing in the data can then end the block or be taken for markup; JSON reads the escapes back as the signs.
     for sign in "<>&\u2028\u2029":
@@ -151,7 +149,7 @@ def explorer_page(
     colours = " ".join(f"--{name}: {value};" for name, value in COLOURS.items())
     # Inside plotly's own strings the end of a script can be written in a way that a page does not take for one.
     plotly_js = get_plotlyjs().replace("</script", r"<\/script")
-    heading = html.escape(re.sub(r"[\x00-\x1f\x7f\ud800-\udfff]", " ", title))
+    heading = _heading(title)
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -194,16 +192,22 @@ def explorer_page(
 """
 
 
+def _heading(title: str) -> str:
+    """A title for a page; signs that no page can hold are blanks."""
+    return html.escape(re.sub(r"[\x00-\x1f\x7f\ud800-\udfff]", " ", title))
+
+
 def _data(library: Library, feature_names: Sequence[str] | None, pictures: Mapping[int, str]) -> dict[str, Any]:
     """What the script in the page works with; plain numbers, texts, lists and mappings."""
-    concepts = library.concepts()
-    for concept in concepts[:1]:
-        if feature_names is not None and len(feature_names) != len(concept.loadings):
-            raise ValueError(
-                f"feature_names has {len(feature_names)} names, but the library's objects have "
-                f"{len(concept.loadings)} features: give one name each"
-            )
-    figure = concept_graph(library, feature_names=feature_names)
+    concepts, n_features = library.concepts(), len(library.loadings)
+    # The library's own names may be more: of a feature that nobody senses concepts do not know.
+    names = [library.feature_name(i) for i in range(n_features)] if feature_names is None else feature_names
+    if concepts and len(names) != n_features:
+        raise ValueError(
+            f"feature_names has {len(names)} names, but the library's objects have {n_features} features: give one "
+            "name each"
+        )
+    figure = concept_graph(library, feature_names=names)
     close, near, told = closeness(library), _near(library), _told(library.history)
     objects = sorted({number for concept in concepts for number in (*concept.strongest, *concept.weakest)})
     return {
@@ -220,7 +224,7 @@ def _data(library: Library, feature_names: Sequence[str] | None, pictures: Mappi
                 "words": _words(library, concept),
                 "strongest": list(concept.strongest),
                 "weakest": list(concept.weakest),
-                "features": _features(concept, feature_names),
+                "features": _features(concept, names),
                 "near": near.get(concept.id, []),
                 "events": told.get(concept.id, []),
             }
@@ -245,11 +249,10 @@ def _words(library: Library, concept: Concept) -> dict[str, Any]:
     return {"top": others[:N_WORDS], "more": max(len(others) - N_WORDS, 0)}
 
 
-def _features(concept: Concept, names: Sequence[str] | None) -> list[list[Any]]:
+def _features(concept: Concept, names: Sequence[str]) -> list[list[Any]]:
     """The features with the largest loadings, [name, loading], from the most positive to the most negative."""
-    top = np.argsort(-np.abs(concept.loadings), kind="stable")[:N_FEATURES]
-    top = top[np.argsort(-concept.loadings[top], kind="stable")]
-    return [[names[i] if names is not None else f"x{i}", float(concept.loadings[i])] for i in top.tolist()]
+    top = sorted(concept.heaviest(N_FEATURES), key=lambda i: -concept.loadings[i])
+    return [[names[i], float(concept.loadings[i])] for i in top]
 
 
 def _near(library: Library) -> dict[str, list[dict[str, str]]]:

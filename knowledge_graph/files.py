@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import lzma
 import os
@@ -38,6 +39,8 @@ def atomic_write(path: Path | str, data: bytes) -> None:
         If the directory is missing or not writable, or ``path`` is a directory.
     """
     path = Path(path)
+    if not path.name:  # "." or "/"
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     # O_EXCL: never through a link or over a file that somebody else has put there.
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)

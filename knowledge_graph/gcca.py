@@ -53,9 +53,10 @@ def gcca(views: Views, *, features: NDArray[np.floating] | None = None, count: s
     Parameters
     ----------
     views : of N agents, with levels on P objects
-    features : [P, D], the same objects as anyone may look at them; without them, concepts look like what their
-        members weigh. Where views have structure and phi, what agents know of their features from all that they have
-        seen is taken into account as well (see `shrunken`)
+    features : [P, D], the same objects as anyone may look at them, centred and scaled over all objects of the world:
+        loadings are told by a regression without a constant, and their error by the variance that they leave of 1.
+        Without features, concepts look like what their members weigh. Where views have structure and phi, what agents
+        know of their features from all that they have seen is taken into account as well (see `shrunken`)
     count : "shared", "common": see `knowledge_graph.unify.unify`
 
     Raises
@@ -199,7 +200,7 @@ def _mean_projection(views: Views, levels_of: Levels | None = None) -> _Mean:
         levels = views.levels[rows] if levels_of is None else levels_of(views, rows)
         centred, _ = standardised(levels, views.held[rows])
         whiten = whitening(centred.swapaxes(1, 2) @ centred)
-        rank += float((np.abs(whiten).max(axis=1) > 0).sum())
+        rank += float(whiten.any(axis=1).sum())
         seen += seen_in(levels).sum(axis=0)
         # One product per chunk, of all the bases side by side.
         basis = (centred @ whiten).transpose(1, 0, 2).reshape(n_objects, -1)

@@ -30,8 +30,16 @@ def graph_of(library: Library) -> nx.MultiDiGraph:
         if event.kind == "split" and {event.concept, *event.parents} <= set(library.ids):
             graph.add_edge(event.concept, event.parents[0], type="derived_from", round=event.round)
     _draw_dimensions(graph, library)
-    _draw_relations(graph, library)
+    for one, other, alike in relations(library):
+        graph.add_edge(one, other, type="related", congruence=alike)
     return graph
+
+
+def relations(library: Library) -> list[tuple[str, str, float]]:
+    """The pairs of concepts that are related, each with Tucker's congruence of their loadings."""
+    ids, alike = library.ids, congruence(library.loadings, library.loadings)
+    pairs = zip(*np.triu_indices(len(ids), 1), strict=True)
+    return [(ids[i], ids[j], round(float(alike[i, j]), 6)) for i, j in pairs if abs(alike[i, j]) >= RELATED]
 
 
 def _draw_concept(graph: nx.MultiDiGraph, library: Library, concept: Concept) -> None:
@@ -43,10 +51,12 @@ def _draw_concept(graph: nx.MultiDiGraph, library: Library, concept: Concept) ->
         members=concept.members,
         since=concept.since,
     )
-    for word, count in [(concept.word, concept.words.get(concept.word, 0)), *concept.words.items()]:
-        node = f"w:{library.spell(word)}"
+    for word in dict.fromkeys((concept.word, *concept.words)):
+        node, count = f"w:{library.spell(word)}", concept.words.get(word, 0)
         graph.add_node(node, type="word", label=library.spell(word), number=word)
-        if not graph.has_edge(concept.id, node):
+        if graph.has_edge(concept.id, node):  # another word that is spelled alike
+            graph.edges[concept.id, node, 0]["count"] += count
+        else:
             graph.add_edge(concept.id, node, type="named", count=count, name=word == concept.word)
     for end, objects in (("strongest", concept.strongest), ("weakest", concept.weakest)):
         for obj in objects:
@@ -87,10 +97,3 @@ def _draw_dimensions(graph: nx.MultiDiGraph, library: Library) -> None:
                 objects=seen.get(one.agent, 0),
                 round=last.number,
             )
-
-
-def _draw_relations(graph: nx.MultiDiGraph, library: Library) -> None:
-    ids, alike = library.ids, congruence(library.loadings, library.loadings)
-    for i, j in zip(*np.triu_indices(len(ids), 1), strict=True):
-        if abs(alike[i, j]) >= RELATED:
-            graph.add_edge(ids[i], ids[j], type="related", congruence=round(float(alike[i, j]), 6))

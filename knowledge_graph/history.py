@@ -106,15 +106,15 @@ def recognise(
         events.append(Event(step=step, round=round_, kind=kind, concept=concept, parents=parents))
 
     number = max((number_of(name) for name in (*present, *gone)), default=0)
-    lost, back = dict(gone), list(gone)
+    lost = dict(gone)
     for new in np.argsort(-unified.support, kind="stable"):
         if ids[new]:
             continue
         parent, of_parent = _closest(new, present)
-        former, of_former = _closest(new, {name: lost[name] for name in back})
+        former, of_former = _closest(new, lost)
         if abs(of_former) >= BACK and abs(of_former) > abs(of_parent):
             ids[new], sign[new] = former, _direction(of_former)
-            back.remove(former)
+            del lost[former]
             happened("return", former)
             continue
         number += 1

@@ -54,12 +54,15 @@ def _apart(xy: NDArray[np.float64], radius: NDArray[np.float64], gap: float = 7.
     margin = radius[:, None] + 2.0
     # Two discs in one place have no direction to part in: give each a tiny one of its own.
     turn = np.arange(len(xy)) * 2.399963
-    xy = xy + 1e-3 * np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    own = 1e-3 * np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    xy = xy + own
     middle = np.array(CANVAS) / 2
     low, high = np.minimum(margin, middle), np.maximum(np.array(CANVAS) - margin, middle)
     for _ in range(600):
         xy = np.clip(xy, low, high)
         apart = xy[:, None] - xy[None, :]
+        # The rim may have brought them together again.
+        apart = np.where(apart.any(axis=2, keepdims=True), apart, own[:, None] - own[None, :])
         distance = np.linalg.norm(apart, axis=2)
         np.fill_diagonal(distance, np.inf)
         overlap = np.maximum(need - distance, 0.0)

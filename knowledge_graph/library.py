@@ -45,7 +45,8 @@ class Library:
     Parameters
     ----------
     probe : int [P], the objects that everyone can point at; none where agents share names of features alone
-    features : float [P, D], these objects as anyone may look at them: they tell what concepts look like
+    features : float [P, D], these objects as anyone may look at them: they tell what concepts look like. They are to
+        be centred and scaled over all objects of the world (not just these), as those are that the views are of
     feature_names : [D], by default x0, x1, ...
     spell : how a word's number is written; by default "w17"
     method, count : how views are unified, see `knowledge_graph.unify.unify`
@@ -126,8 +127,8 @@ class Library:
         membership = members(unified.correlation)
         least = max(int(views.words.max(initial=NOTHING)), *self.names.values(), NOTHING) + 1
         n_words = least if n_words is None else max(int(n_words), least)
-        n_words = self._name(ids, word_counts(views.words, membership, len(ids)), n_words)
         mean, sd, overlap = moments(views)
+        n_words = self._name(ids, word_counts(views.words, membership, len(ids)), n_words)
         self.rounds.append(
             Round(
                 number=number,

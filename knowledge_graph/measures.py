@@ -8,6 +8,12 @@ from scipy.optimize import linear_sum_assignment
 
 from knowledge_graph.rotation import varimax
 
+NULL_DRAWS = 10
+"""Random loadings whose mean match is the floor."""
+
+NEIGHBOURS = 5
+"""Training objects that tell the label of another."""
+
 
 def explained_variance(features: NDArray[np.floating], span: NDArray[np.floating]) -> float:
     """Share of the variance of ``features [M, D]`` (centred by the world) inside the span of ``span [D, K]``."""
@@ -48,11 +54,11 @@ def congruence(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.f
     return normal(a).T @ normal(b)
 
 
-def null_mcc(truth: NDArray[np.floating], n_found: int, *, draws: int = 10, seed: int = 0) -> float:
+def null_mcc(truth: NDArray[np.floating], n_found: int, *, seed: int = 0) -> float:
     """The floor: the mean MCC of random Gaussian loadings [D, n_found] with the truth."""
     rng = np.random.default_rng(seed)
     return float(
-        np.mean([matched_correlation(rng.standard_normal((len(truth), n_found)), truth) for _ in range(draws)])
+        np.mean([matched_correlation(rng.standard_normal((len(truth), n_found)), truth) for _ in range(NULL_DRAWS)])
     )
 
 
@@ -83,13 +89,11 @@ def label_accuracy(
     train_labels: NDArray[np.integer],
     test: NDArray[np.floating],
     test_labels: NDArray[np.integer],
-    *,
-    neighbours: int = 5,
 ) -> float:
     """Share of the test objects whose label the 5 nearest training objects tell (Euclidean, majority)."""
     from sklearn.neighbors import KNeighborsClassifier
 
     if len(train) == 0 or len(test) == 0:
         return float("nan")
-    model = KNeighborsClassifier(n_neighbors=min(neighbours, len(train)))
+    model = KNeighborsClassifier(n_neighbors=min(NEIGHBOURS, len(train)))
     return float(model.fit(train, train_labels).score(test, test_labels))

@@ -177,10 +177,12 @@ def concept_id(library: Library, name: str) -> str:
     for concept in library.ids:
         if library.spell(library.names[concept]) == name:
             return concept
-    if name in library.names:
-        raise NotInLibraryError(
-            f"concept {name} is no longer in the library (see its history); {nearest(name, library.ids)}"
-        )
+    for concept, word in library.names.items():
+        if name in (concept, library.spell(word)):
+            gone = name if name == concept else f"{concept} ({name})"
+            raise NotInLibraryError(
+                f"concept {gone} is no longer in the library (see its history); {nearest(name, library.ids)}"
+            )
     known = [*library.ids, *(library.spell(library.names[concept]) for concept in library.ids)]
     raise NotInLibraryError(f"no concept {name!r}; {nearest(name, known)}")
 
@@ -237,6 +239,9 @@ def translate(library: Library, agent_: int, dimension: int | str, other: int) -
         of = _meaning(library, row, int(dimension))
     last = library.rounds[-1]
     there = row_of(library, other)
+    if there == row:
+        # What the library can tell of a dimension that it hardly knows is too little to find it again.
+        return Translation(of=of, to_agent=other, slot=of.slot, r=1.0, concept=of.concept, words=of.words)
     r, s = (last.unified.correlation[at].astype(np.float64) for at in ((row, of.slot), there))
     scores = last.unified.scores
     if len(scores):
@@ -260,9 +265,11 @@ def explain(library: Library, name: str) -> Explanation:
     """Where a concept comes from and what it means."""
     concept = library.concept(name)
     k = library.ids.index(concept.id)
-    heaviest = np.argsort(-np.abs(concept.loadings), kind="stable")[:N_FEATURES]
     rows, slots = np.nonzero(library.membership == k)
     found = [_meaning(library, int(row), int(slot)) for row, slot in zip(rows, slots, strict=True)]
+    words: dict[str, int] = {}
+    for word, n in concept.words.items():
+        words[library.spell(word)] = words.get(library.spell(word), 0) + n
     objects: dict[int, int] = {}
     for member in found:
         for obj in member.sources:
@@ -274,8 +281,8 @@ def explain(library: Library, name: str) -> Explanation:
         name=library.spell(concept.word),
         support=concept.support,
         since=concept.since,
-        words={library.spell(word): n for word, n in concept.words.items()},
-        features=tuple((library.feature_name(int(i)), float(concept.loadings[i])) for i in heaviest),
+        words=words,
+        features=tuple((library.feature_name(i), float(concept.loadings[i])) for i in concept.heaviest(N_FEATURES)),
         strongest=concept.strongest,
         weakest=concept.weakest,
         members=tuple(sorted(found, key=lambda one: -abs(one.r))),
@@ -347,7 +354,7 @@ def _meaning(library: Library, row: int, slot: int) -> Meaning:
 def _node(library: Library, graph: nx.MultiDiGraph, name: str | int) -> str:
     if isinstance(name, int | np.integer):
         row_of(library, name)
-        return f"a:{name}"
+        return f"a:{int(name)}"
     for node in (name, f"w:{name}"):
         if node in graph:
             return node

@@ -27,7 +27,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import networkx as nx
-import numpy as np
 
 from knowledge_graph.concept import Concept
 from knowledge_graph.export import to_json, xml_text
@@ -385,8 +384,8 @@ def _text(library: Library, word: int) -> str:
 
 
 def _definition(library: Library, concept: Concept) -> str | None:
-    heaviest = np.argsort(-np.abs(concept.loadings), kind="stable")[:N_FEATURES]
-    said = [f"{xml_text(library.feature_name(int(i)))} ({concept.loadings[i]:+.2f})" for i in heaviest]
+    heaviest = concept.heaviest(N_FEATURES)
+    said = [f"{xml_text(library.feature_name(i))} ({concept.loadings[i]:+.2f})" for i in heaviest]
     return f"high in {', '.join(said)}" if said else None
 
 

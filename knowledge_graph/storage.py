@@ -87,7 +87,7 @@ def restore(library: Library, arrays: Mapping[str, NDArray[Any]]) -> None:
             for part in ("unified", "views")
         }
         rest = {name: arrays[prefix + name] for name in ROUND_ARRAYS}
-        _check_kinds({**parts["unified"], **parts["views"], **rest}, told["number"])
+        _check_kinds({**parts["unified"], **parts["views"], **rest}, of=f"merge {told['number']}")
         events = (
             Event(**{**event, "parents": tuple(_each(event["parents"], str, "parents"))})
             for event in _each(told["events"], dict, "events")
@@ -173,7 +173,7 @@ def load(path: Path | str, *, spell: Callable[[int], str] | None = None) -> Libr
         names = about["feature_names"]
         spelled = {int(word): text for word, text in about["words"].items()}
         _each(list(spelled.values()), str, "words")
-        _check_kinds({name: arrays[name] for name in ("probe", "features") if name in arrays}, 0)
+        _check_kinds({name: arrays[name] for name in ("probe", "features") if name in arrays}, of="the library")
         library = Library(
             probe=arrays["probe"],
             features=arrays.get("features"),
@@ -200,26 +200,40 @@ def _arrays(data: bytes) -> dict[str, NDArray[Any]]:
         return {name.removesuffix(".npy"): read_member(archive, name) for name in archive.namelist()}
 
 
-def _check_kinds(arrays: Mapping[str, NDArray[Any]], number: int) -> None:
+def _check_kinds(arrays: Mapping[str, NDArray[Any]], *, of: str) -> None:
     """Refuse arrays that hold something else than they should, and numbers that are not finite."""
     for name, array in arrays.items():
         right = "b" if name == "held" else "iu" if name in WHOLE else "f"
         if name == "features" and array.dtype.kind in "iu":
             continue
         if array.dtype.kind not in right:
-            raise ValueError(f"{name} of merge {number} holds {array.dtype} values")
+            raise ValueError(f"{name} of {of} holds {array.dtype} values")
         if right == "f" and not np.isfinite(array).all():
-            raise ValueError(f"{name} of merge {number} holds values that are not finite")
+            raise ValueError(f"{name} of {of} holds values that are not finite")
 
 
 def _check_history(rounds: Sequence[Round]) -> None:
-    """Refuse events that do not lead to the concepts there are."""
+    """Refuse events that cannot have been, or do not lead to the concepts there are."""
     events: list[Event] = []
+    before: set[str] = set()
+    ever: set[str] = set()
     for round_ in rounds:
+        tells = f"merge {round_.number} tells of"
         for event in round_.events:
             _check_event(event)
             if event.kind in ("birth", "split", "return") and event.concept not in round_.ids:
-                raise ValueError(f"merge {round_.number} tells of a {event.kind} of what is not there")
+                raise ValueError(f"{tells} a {event.kind} of what is not there")
+            if event.kind == "return" and event.concept not in ever - before:
+                raise ValueError(f"{tells} a return of {event.concept}, which never went")
+            if event.kind in ("birth", "split") and event.concept in ever:
+                raise ValueError(f"{tells} a {event.kind} of {event.concept}, which has been there before")
+            others = set(event.parents) - {event.concept}
+            if event.kind == "split" and not others:
+                raise ValueError(f"{tells} a split without a parent")
+            if others - ever:
+                raise ValueError(f"{tells} {min(others - ever)}, which never was")
+            ever.add(event.concept)
+        before = set(round_.ids)
         events += round_.events
         if alive(events) != set(round_.ids) or len(set(round_.ids)) < len(round_.ids):
             raise ValueError(f"the events up to merge {round_.number} do not lead to its concepts")
@@ -276,7 +290,7 @@ def _check(round_: Round, library: Library) -> None:
             raise ValueError(f"{name} of merge {round_.number} has the shape {array.shape}, not {shape}")
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ValueError(f"{name} of merge {round_.number} has numbers that are not finite")
-    if k and not -1 <= int(round_.membership.min()) <= int(round_.membership.max()) < k:
+    if not -1 <= int(round_.membership.min(initial=-1)) <= int(round_.membership.max(initial=-1)) < k:
         raise ValueError(f"membership of merge {round_.number} names concepts that there are not")
 
 

@@ -42,8 +42,8 @@ def unify(
     Parameters
     ----------
     views : of N agents, with different sensors, different objects seen, or fewer dimensions, as it comes
-    features : [P, D], the probe objects themselves as anyone may look at them; where given they tell what concepts
-        look like, beyond what single agents sense
+    features : [P, D], the probe objects themselves as anyone may look at them, centred and scaled over all objects of
+        the world; where given they tell what concepts look like, beyond what single agents sense
     method : "auto" takes GCCA where agents share objects, else implied covariance where they share features; likewise
         clustering goes by objects, else by features. Objects that leave the agents in groups with none in common are
         not enough
@@ -54,7 +54,8 @@ def unify(
     Raises
     ------
     ValueError
-        If there are no views; if the agents share neither objects nor named features, or not what the method needs.
+        If there are no views; if the agents share neither objects nor named features, or not what the method needs; or
+        if levels are infinite.
     NothingInCommonError
         Which is one, if they fall into groups that have nothing in common.
 
@@ -67,6 +68,8 @@ def unify(
     if len(views) == 0:
         raise ValueError("unifying needs at least one view; got none")
     _check_needs(views, method)
+    if views.levels is not None and np.isinf(views.levels).any():
+        raise ValueError("levels are infinite; give numbers, and nan for objects that an agent has not seen")
 
     @functools.cache
     def groups(by: By) -> int:

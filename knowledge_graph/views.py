@@ -35,7 +35,8 @@ class Views:
     held : bool [N, S], which slots hold a dimension
     levels : float32 [N, P, S], levels of the P probe objects along each dimension; nan for objects an agent has not
         seen
-    sensor : int32 [N, m], the features an agent senses, as columns of one list of names; -1 where it senses fewer
+    sensor : int32 [N, m], the features an agent senses, as columns of one list of names; -1 where it senses fewer,
+        and loading and structure are 0
     loading : float32 [N, S, m], what its dimensions weigh: an object's level is the sum of its sensed features times
         these
     structure : float32 [N, S, m], the correlation of each sensed feature with each dimension in the agent's own
@@ -162,7 +163,8 @@ def check_sound(views: Views) -> None:
     Raises
     ------
     ValueError
-        If two agents have one number, a dimension that is held is neither raw nor abstract, or a number is not finite.
+        If two agents have one number, a dimension that is held is neither raw nor abstract, or a number is not finite
+        (but for levels, at which whoever unifies views looks).
     """
     number, times = np.unique(views.agent, return_counts=True)
     if (times > 1).any():
@@ -173,8 +175,6 @@ def check_sound(views: Views) -> None:
     if not np.isin(kinds, (1, 2)).all():
         wrong = kinds[~np.isin(kinds, (1, 2))][0]
         raise ValueError(f"a dimension is of the kind {wrong}, but those held are 1 (raw) or 2 (abstract)")
-    if views.levels is not None and np.isinf(views.levels).any():
-        raise ValueError("levels are infinite; give numbers, and nan for objects that an agent has not seen")
     for name in ("loading", "structure", "phi", "score"):
         array = getattr(views, name)
         if array is not None and not np.isfinite(array).all():

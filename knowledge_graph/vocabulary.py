@@ -94,7 +94,8 @@ def context(base: str) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If ``base`` is no beginning of an IRI, or does not end with ":", "/" or "#".
+        If ``base`` is no beginning of an IRI, does not end with ":", "/" or "#", or begins with one of the prefixes,
+        and would be read as what that stands for.
     """
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*:[^\x00-\x20<>\"{}|\\^`\x7f-\x9f\ud800-\udfff]*", base) or (
         base[-1] not in ":/#"
@@ -103,6 +104,9 @@ def context(base: str) -> dict[str, Any]:
             f'base is {base!r}, but it must begin with a scheme and end with ":", "/" or "#", without spaces or any of '
             f'<>"{{}}|\\^`; an example is {BASE!r}'
         )
+    scheme = base.partition(":")[0]
+    if scheme in (*NAMESPACES, "library", *THINGS):
+        raise ValueError(f"base is {base!r}, but {scheme!r} is a prefix in this file; an example is {BASE!r}")
     found: dict[str, Any] = NAMESPACES | {"library": base} | {name: f"{base}{name}/" for name in THINGS}
     found |= {f"dv:{name}": {"@type": "xsd:double"} for name in REALS}
     return found | {name: {"@type": "@id"} for name in (*(f"dv:{name}" for name in LINKS), *IRI_VALUED)}

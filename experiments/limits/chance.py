@@ -15,6 +15,9 @@ RARELY = 1e-5
 
 DEVIATIONS = float(norm.isf(RARELY / 2))
 
+SIGMAS = 4.0
+"""Standard errors that are put down to chance where they are estimated: 6 in 100,000 are further off."""
+
 
 def chance_error(variance: float, seeds: int) -> float:
     """How far the mean over seeds of a figure of this variance may be off by chance."""

@@ -43,15 +43,6 @@ def experienced(population: Population, outcomes: dict[str, NDArray[np.float64]]
     )
 
 
-def one_measure(world: World, config: SocietyConfig, rng: np.random.Generator) -> Population:
-    """A population with different bodies, in which all measure by the same dimension."""
-    population = found(world, config, rng)
-    population.body = rng.permutation(world.train)[: len(population)].astype(np.int32)
-    population.sensor[:] = population.sensor[0]
-    population.loading[:, 0] = population.loading[0, 0]
-    return population
-
-
 def compared(population: Population, world: World, config: SocietyConfig, rng: np.random.Generator) -> Experience:
     """All meet in pairs, and compare their bodies on their first dimension."""
     one, other = random_pairs(len(population), rng)
@@ -69,8 +60,12 @@ def arena(seed: int) -> World:
 def rivals(
     world: World, rng: np.random.Generator, *, agents: int, known: int, **config: Any
 ) -> tuple[Population, SocietyConfig]:
-    """Agents who all measure by one dimension, and remember so many objects to hold themselves against."""
+    """Agents of different bodies who all measure by one dimension, and remember so many objects to compare with."""
     life = SocietyConfig(
         **({"agents": agents, "sensors": 16, "exemplars": 1, "memory": max(known, 2), "childhood": known} | config)
     )
-    return one_measure(world, life, rng), life
+    population = found(world, life, rng)
+    population.body = rng.permutation(world.train)[:agents].astype(np.int32)
+    population.sensor[:] = population.sensor[0]
+    population.loading[:, 0] = population.loading[0, 0]
+    return population, life

@@ -8,13 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.games import culture
+from experiments.limits.chance import SIGMAS
 from experiments.limits.rows import Law, Relation, Row, judged, law
 from experiments.pieces import Figures, Found
 
 GROUP = "cultural dissemination"
-
-SIGMAS = 4.0
-"""Standard errors that are put down to chance where they are known: 6 in 100,000 are further off."""
 
 CRITICAL, BETA_BY_NU = 3.10, 0.67 / 1.63
 """Peres & Fontanari 2015, F = 2: where consensus ends, and with which exponents."""

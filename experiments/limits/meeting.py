@@ -267,7 +267,7 @@ def graph_rows(found: Found) -> Iterator[Row]:
     yield share(
         found["outer speak"],
         expected=0.5,
-        of=PATHS // 2,
+        of=PATHS // 2,  # they meet in two thirds of them; so many it is for sure
         group=GRAPH,
         name="a path of four: the first speaks when it meets the second",
         source="1/2",

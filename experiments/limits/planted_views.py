@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.discovery import minres, parallel_analysis
+from agents.discovery import minres
 from agents.errors import InputError
 from agents.population import distinct
 from agents.world import Truth, World, build, planted
@@ -39,7 +39,6 @@ def planted_views(
     private_objects: int = 400,
     sensing: Sensing = "random",
     rotation: Rotation = "varimax",
-    parallel: bool = False,
     groups: int = 1,
     fewer: float = 0.0,
     unseen: float = 0.0,
@@ -60,7 +59,6 @@ def planted_views(
     sensing : "random" features; or "correlates": as many random seeds as dimensions, each with those features that go
         with it most in what the agent has seen
     rotation : of the factors that an agent finds
-    parallel : each agent has as many dimensions as Horn's parallel analysis tells it, at most ``dims``
     groups : the features are dealt out to this many groups of agents; agents of two groups sense nothing in common
     fewer : this share of the agents (at random) finds fewer dimensions, from 1 to ``dims - 1``
     unseen : share of the probe that an agent (each another one) has not seen: nan in its levels
@@ -95,10 +93,6 @@ def planted_views(
         experience = world.features[pool[distinct(rng, n, private_objects, len(pool))]]
         sensor[rows] = _sensed(experience, allowed[group[rows]], sensing, dims, sensors, rng)
         corr = _correlations(np.take_along_axis(experience, sensor[rows][:, None, :].astype(np.intp), axis=2))
-        if parallel:
-            eigenvalues = np.asarray(np.linalg.eigvalsh(corr)[:, ::-1], dtype=np.float64)
-            told = parallel_analysis(eigenvalues, np.full(n, private_objects), dims)
-            number[rows] = np.minimum(number[rows], told)
         weights = _weights(corr, number[rows], dims, rotation)
         across = corr @ weights
         gram = weights.swapaxes(1, 2) @ across

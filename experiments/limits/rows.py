@@ -15,6 +15,13 @@ Relation = Literal["about", "exactly", "at least", "at most", "report"]
 Samples = Sequence[float] | NDArray[np.float64]
 """One figure, measured once for each seed."""
 
+Limit = tuple[str, str, str, Relation, float]
+"""The key of a figure, its name, and the source, kind and value of what is expected."""
+
+TARGET = "target of this project"
+EARLIER = "earlier measurement"
+"""Of a world or a game of the same kind, made by another program."""
+
 CONFIDENCE = 0.99
 
 

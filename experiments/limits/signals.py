@@ -7,13 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from agents.games import signalling
-from experiments.limits.rows import Law, Row, judged, law
+from experiments.limits.chance import SIGMAS
+from experiments.limits.rows import EARLIER, Law, Row, judged, law
 from experiments.pieces import Figures, Found
 
 GROUP = "signalling game"
-
-SIGMAS = 4.0
-"""Standard errors that are put down to chance where they are known: 6 in 100,000 are further off."""
 
 PAYOFFS = {2: 0.980, 3: 0.942, 4: 0.898}
 """Mean payoff by the number of states, measured by another program."""
@@ -50,7 +48,7 @@ def signalling_rows(found: Found) -> Iterator[Row | Law]:
             found[f"{states} payoff {PLAYS}"],
             group=GROUP,
             name=f"{name}: expected payoff after {PLAYS:,} plays, mean over runs",
-            source="earlier measurement",
+            source=EARLIER,
             relation="about",
             expected=expected,
             tolerance=SIGMAS * spread / number**0.5 + 2.6 * spread / EARLIER_RUNS**0.5,

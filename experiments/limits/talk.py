@@ -21,16 +21,12 @@ from agents.population import ABSTRACT, NOTHING, Population, found
 from agents.society import Society
 from agents.world import World, planted
 from experiments.limits.planted_views import planted_views
-from experiments.limits.rows import Law, Relation, Row, judged, law, sampling_error
+from experiments.limits.rows import EARLIER, TARGET, Law, Limit, Relation, Row, judged, law, sampling_error
 from experiments.pieces import Figures, Found, Measure
 from knowledge_graph.views import Views
 
 GROUP = "talk: 100 agents, each with 8 dimensions of 32"
 LIVING = "talk: a society that lives, 100 agents, 300 steps"
-
-TARGET = "target of this project"
-EARLIER = "earlier measurement"
-"""Of a planted world of the same kind, made by another program."""
 
 AGENTS, FACTORS, SENSORS = 100, 32, 48
 GAMES = 6_000
@@ -40,9 +36,6 @@ ATTENTION = {"usual": SocietyConfig().glimpses, "attentive": 8}
 
 UNEVEN = 0.02
 """What agents who found some concepts more often than others add or take away."""
-
-Limit = tuple[str, str, str, Relation, float]
-"""The key of a figure, its name, and the source, kind and value of what is expected."""
 
 POINTED = (0, 2, 4, 8, 16, 32, 64)
 """Objects of common ground that are pointed at in the gesture game."""

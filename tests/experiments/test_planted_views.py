@@ -92,12 +92,6 @@ def test_half_of_the_agents_may_have_fewer_dimensions(world: World) -> None:
         assert not getattr(views, name)[~views.held].any()
 
 
-def test_parallel_analysis_finds_no_more_dimensions_than_there_are_factors() -> None:
-    world = planted(seed=3, objects=1200, features=48, factors=2, communality=0.7, cross_loadings=0.0, probe=200)
-    views = planted_views(world, seed=7, agents=20, dims=5, sensors=20, private_objects=400, parallel=True)
-    assert np.median(views.held.sum(axis=1)) == 2
-
-
 def test_objects_an_agent_has_not_seen_are_nan_for_all_its_dimensions(world: World) -> None:
     levels = planted_views(world, seed=8, unseen=0.3, **SMALL).levels
     missing = np.isnan(levels)

@@ -184,6 +184,20 @@ def test_a_missed_limit_is_status_1_names_the_row_and_still_leaves_the_file(
     assert [path.name for path in tmp_path.iterdir()] == ["rows.json"]
 
 
+def test_a_report_without_a_figure_is_told_to_lack_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Crumbs(Cake):
+        def rows(self, found: Mapping[str, Found]) -> Iterator[Row]:
+            for expected in (None, 3.0):
+                yield row([1.0, np.nan], group="cake", name="crumbs", relation="report", expected=expected)
+
+    monkeypatch.setattr(validate, "GROUPS", {"cake": Crumbs()})
+    assert call("--quick", "--report", str(tmp_path / "limits.html")) == 1
+    assert capsys.readouterr().err.count("validate: not ok: crumbs: nan, expected a figure\n") == 2
+    assert (tmp_path / "limits.html").read_text().count("Not ok: crumbs: nan, expected a figure.") == 2
+
+
 @pytest.mark.usefixtures("kitchen")
 def test_one_group_can_be_measured_alone(capsys: pytest.CaptureFixture[str]) -> None:
     assert call("--quick", "--only", "cake") == 0
@@ -245,6 +259,8 @@ def test_what_is_not_finite_is_null_in_the_file() -> None:
         (["--out", "."], "out is ., which is a directory"),
         (["--out", "/dev/zero"], "out is /dev/zero, which is no regular file"),
         (["--out", "rows", "--report", "./rows"], "report is rows, which is also the out"),
+        (["--out", "rows", "--report", "rows.part"], "report is rows.part, which is also where the pieces"),
+        (["--out", ".", "--report", "page.html"], "out is ., which is a directory"),
         (["--out", "nowhere/rows.json"], "out is nowhere/rows.json, but nowhere cannot be written to (No such file"),
         (["--fast"], "--fast is not a flag"),
     ],

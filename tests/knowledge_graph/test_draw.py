@@ -1,3 +1,4 @@
+import copy
 import html
 import itertools
 import re
@@ -58,6 +59,17 @@ def test_every_concept_is_one_disc_with_its_word_and_its_story(apart):
         assert f"support {concept.support:.2f}, {concept.members} members" in told
         assert f" x{top} {concept.loadings[top]:+.2f}".replace("-", "\N{MINUS SIGN}") in told
         assert f"strongest: objects {concept.strongest[0]}, " in told
+
+
+def test_features_are_called_as_the_library_calls_them_unless_other_names_are_given(apart):
+    named = copy.copy(apart)
+    named.feature_names = tuple(f"Länge {i}" for i in range(48))
+    for figure, name in (
+        (concept_graph(apart), "x"),
+        (concept_graph(named), "Länge "),
+        (concept_graph(named, feature_names=[f"y{i}" for i in range(48)]), "y"),
+    ):
+        assert all(re.search(rf"<br>   {name}\d+ ", hover) for trace in discs(figure) for hover in trace.hovertext)
 
 
 def test_where_there_are_many_concepts_names_stand_on_discs_with_room_for_them(apart, monkeypatch):
@@ -160,6 +172,11 @@ def test_a_library_without_concepts_gives_a_map_that_says_so():
 def test_one_concept_alone_is_drawn_in_the_middle():
     assert positions({"c1": 20.0}, []) == {"c1": (0.5, 0.5)}
     assert positions({}, []) == {}
+
+
+def test_discs_for_which_there_is_no_room_have_a_place_all_the_same():
+    place = positions({"c1": 300.0, "c2": 300.0, "c3": 300.0}, [])
+    assert all(0 <= at <= 1 for xy in place.values() for at in xy)
 
 
 @given(st.integers(2, 36), st.integers(0, 2**32 - 1))

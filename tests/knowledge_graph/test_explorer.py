@@ -17,6 +17,7 @@ from knowledge_graph.explorer import N_FEATURES, N_WORDS, explorer_page, framed,
 from knowledge_graph.history import Event
 from knowledge_graph.library import Library
 from knowledge_graph.pictures import pictures_of
+from tests.knowledge_graph import handmade
 
 HOSTILE = '</script><img src=x onerror="alert(1)"> & \u2028 %{x} "$y$"'
 MINUS = "\N{MINUS SIGN}"
@@ -143,6 +144,28 @@ def test_features_are_named_by_the_caller_else_by_the_library_else_by_number(lib
     assert names(nameless) <= {f"x{i}" for i in range(64)}
     nameless.feature_names = world.feature_names
     assert names(nameless) <= set(world.feature_names)
+
+
+@pytest.mark.parametrize("shared", ["names of features", "objects"])
+def test_a_library_may_have_names_for_features_of_which_no_concept_knows(shared):
+    features, truth = handmade.planted()
+    views = handmade.views_on(features, truth, agents=30)
+    if shared == "objects":
+        views = dataclasses.replace(views, sensor=None, loading=None)
+    library = Library(probe=range(handmade.PROBE), feature_names=[f"f{i}" for i in range(60)])
+    library.merge(views)
+    assert len(library) > 0
+    assert len(library.loadings) < 60
+    told = data_of(explorer_page(library))["concepts"]
+    assert {name for one in told for name, _ in one["features"]} <= {f"f{i}" for i in range(len(library.loadings))}
+    assert all(len(one["features"]) == min(N_FEATURES, len(library.loadings)) for one in told)
+
+
+def test_a_title_of_any_signs_gives_a_page_that_can_be_written():
+    title = "a\ud800\x00<b>"
+    for shown in (show(Library(), title=title), framed(go.Figure(), title=title)):
+        assert b"<title>a  &lt;b&gt;</title>" in shown.page.encode("utf-8")
+        assert b'title="a  &lt;b&gt;"' in shown._repr_html_().encode("utf-8")
 
 
 def test_names_of_the_wrong_number_and_pictures_that_are_none_are_refused(library):

@@ -3,8 +3,10 @@ import itertools
 import json
 import math
 import os
+import re
 import stat
 from collections import Counter
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import networkx as nx
@@ -404,10 +406,14 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_temporary_one(tmp_path, m
     assert os.listdir(tmp_path) == ["out"]
 
 
-def test_writing_over_a_directory_or_into_a_missing_one_fails_and_leaves_nothing(tmp_path):
+def test_writing_over_a_directory_or_into_a_missing_one_fails_and_leaves_nothing(tmp_path, monkeypatch):
     (tmp_path / "folder").mkdir()
     with pytest.raises(OSError, match="folder"):
         atomic_write(tmp_path / "folder", b"x")
     with pytest.raises(FileNotFoundError):
         atomic_write(tmp_path / "missing" / "file", b"x")
+    monkeypatch.chdir(tmp_path)
+    for nameless in ("", ".", "/"):
+        with pytest.raises(IsADirectoryError, match=re.escape(repr(str(Path(nameless))))):
+            atomic_write(nameless, b"x")
     assert os.listdir(tmp_path) == ["folder"]

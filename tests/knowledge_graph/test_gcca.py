@@ -8,6 +8,7 @@ import pytest
 from knowledge_graph.gcca import gcca, noise_edge
 from knowledge_graph.measures import explained_variance, matched_correlation, metric_of, principal_axes
 from knowledge_graph.rotation import varimax
+from knowledge_graph.unify import unify
 from knowledge_graph.views import Views, loadings_of
 from tests.knowledge_graph.handmade import FACTORS, PROBE, SLOTS, planted, views_on
 
@@ -99,6 +100,11 @@ def test_empty_repeated_and_constant_dimensions_add_nothing() -> None:
     two = Views.of(levels=views.levels[:, :, :2], sensor=views.sensor, loading=views.loading[:, :2])
     np.testing.assert_allclose(unified.eigenvalues, gcca(two, features=features[:PROBE]).eigenvalues, atol=1e-5)
     assert not unified.correlation[30:, 2].any()
+
+
+def test_views_without_a_single_slot_share_nothing() -> None:
+    for method in ("gcca", "clustering"):
+        assert unify(Views.of(levels=np.zeros((3, 40, 0))), method=method).n_concepts == 0
 
 
 def test_unifying_refuses_no_views_and_no_shared_objects() -> None:

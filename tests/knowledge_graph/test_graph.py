@@ -150,6 +150,19 @@ def test_a_concept_is_joined_to_its_name_to_what_members_call_it_and_to_the_obje
         assert graph.nodes[concept.id]["support"] == concept.support
 
 
+def test_words_that_are_spelled_alike_are_one_word_that_is_counted_for_all_of_them(library: Library) -> None:
+    alike = library.copy()
+    alike.spell = lambda word: f"word{word % 2}"
+    named = {(source, target): data["count"] for source, target, data in edges(alike.graph(), "named")}
+    for concept in alike.concepts():
+        assert len(concept.words) > 2
+        counted = Counter({f"word{word % 2}": 0 for word in (concept.word, *concept.words)})
+        for word, n in concept.words.items():
+            counted[f"word{word % 2}"] += n
+        assert {word: named[concept.id, f"w:{word}"] for word in counted} == counted
+        assert alike.explain(concept.id).words == {word: n for word, n in counted.items() if n}
+
+
 def test_concepts_that_look_alike_are_related_once() -> None:
     loadings = np.array([[1.0, 1.0, 0.0], [1.0, -0.2, 0.0], [0.0, 0.0, 1.0], [0.0, 0.1, 0.1]])
     library = Library(probe=np.arange(40))

@@ -116,6 +116,13 @@ def test_what_another_has_nothing_like_is_not_translated(library: Library) -> No
     assert library.translate(3, 0, 20).slot is None
 
 
+def test_every_dimension_is_for_its_own_agent_what_it_is(library: Library) -> None:
+    for agent in (3, 7, 11):
+        for one in library.agent(agent):
+            found = library.translate(agent, one.slot, agent)
+            assert (found.slot, found.r, found.concept, found.words) == (one.slot, 1.0, one.concept, one.words)
+
+
 def test_translation_takes_into_account_that_concepts_go_together() -> None:
     a, b = directions(2).T
     scores = np.stack([a, 0.6 * a + 0.8 * b], axis=1)
@@ -236,9 +243,11 @@ def test_a_concept_that_has_gone_is_a_key_error_that_points_to_the_history() -> 
     library = Library(probe=PROBE)
     put_in(library, unified_of(b))
     put_in(library, unified_of(b[:, :1]))
-    with pytest.raises(KeyError) as asked:
-        library.concept("c2")
-    assert sentence(asked) == "concept c2 is no longer in the library (see its history); there is only c1"
+    told = {"c2": "concept c2", library.spell(library.names["c2"]): "concept c2 (w1)"}
+    for name, what in told.items():
+        with pytest.raises(KeyError) as asked:
+            library.concept(name)
+        assert sentence(asked) == f"{what} is no longer in the library (see its history); there is only c1"
 
 
 def test_an_empty_library_answers_every_question_with_a_key_error() -> None:

@@ -209,6 +209,13 @@ def test_a_base_that_is_no_beginning_of_an_iri_is_refused(base, library):
         linked_data(library, base=base)
 
 
+@pytest.mark.parametrize("base", ["skos:", "agent:", "library:x/", "dv:"])
+def test_a_base_that_begins_with_a_prefix_of_the_file_is_refused(base, library):
+    """It would be read as what the prefix stands for: the library's things as terms of SKOS, or of themselves."""
+    with pytest.raises(ValueError, match=f"base is '{base}', but {base.partition(':')[0]!r} is a prefix"):
+        linked_data(library, base=base)
+
+
 # -- words -----------------------------------------------------------------------------------------------------------
 
 

@@ -223,7 +223,7 @@ def test_a_file_with_a_flipped_bit_is_refused_or_loads_as_it_was(tmp_path: Path,
 
 def rewritten(change: Callable[[dict[str, np.ndarray]], None], library: Library | None = None) -> bytes:
     """The file of a small library, with its arrays changed."""
-    with np.load(io.BytesIO(storage.to_bytes(library or small()))) as archive:
+    with np.load(io.BytesIO(storage.to_bytes(small() if library is None else library))) as archive:
         arrays = {name: archive[name] for name in archive.files}
     change(arrays)
     buffer = io.BytesIO()
@@ -322,6 +322,36 @@ def test_a_library_with_parts_missing_or_of_the_wrong_shape_is_refused(tmp_path:
         arrays["state/2/membership"] = arrays["state/2/membership"] * 0 + 5
 
     assert "names concepts that there are not" in refused(path, rewritten(beyond))
+    nothing = Library(probe=np.arange(SMALL))
+    put_in(nothing, unified_of(directions(2, objects=SMALL)))
+    put_in(nothing, unified_of(np.zeros((SMALL, 0))))
+    assert "names concepts that there are not" in refused(path, rewritten(beyond, nothing))
+
+
+def test_what_holds_something_else_is_called_by_where_it_is(tmp_path: Path) -> None:
+    for name, where in (("probe", "probe of the library"), ("state/2/seen", "seen of merge 2")):
+        spoiled = rewritten(lambda arrays, name=name: arrays.update({name: np.array("a")}))
+        assert f"{where} holds <U1 values" in refused(tmp_path / "library.npz", spoiled)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"kind": "return"}, "merge 1 tells of a return of c1, which never went"),
+        ({"kind": "split"}, "merge 1 tells of a split without a parent"),
+        ({"kind": "split", "parents": ["c1"]}, "merge 1 tells of a split without a parent"),
+        ({"kind": "split", "parents": ["c9"]}, "merge 1 tells of c9, which never was"),
+        ({"concept": "c2"}, "merge 1 tells of a birth of c2, which has been there before"),
+    ],
+)
+def test_a_history_that_cannot_have_been_is_refused(change: dict[str, object], complaint: str, tmp_path: Path) -> None:
+    def forge(arrays: dict[str, np.ndarray]) -> None:
+        scalars = json.loads(str(arrays["state/scalars"]))
+        first = next(event for event in scalars["rounds"][0]["events"] if event["concept"] == "c1")
+        first |= change
+        arrays["state/scalars"] = np.array(json.dumps(scalars))
+
+    assert complaint in refused(tmp_path / "library.npz", rewritten(forge))
 
 
 def test_a_state_that_does_not_fit_leaves_a_library_as_it_was(library: Library) -> None:

@@ -9,7 +9,7 @@ from agents.world import World, planted
 from experiments.limits.planted_views import planted_views
 from knowledge_graph.clustering import clustering
 from knowledge_graph.library import Library
-from knowledge_graph.unify import unify
+from knowledge_graph.unify import Method, unify
 from knowledge_graph.views import Views
 
 
@@ -53,6 +53,15 @@ def test_names_of_features_serve_where_objects_do_not_join_all_agents(views: Vie
     np.testing.assert_array_equal(found.loadings, named.loadings)
     clustered = unify(apart, method="clustering")
     np.testing.assert_array_equal(clustered.eigenvalues, clustering(apart, by="features").eigenvalues)
+
+
+@pytest.mark.parametrize("method", ["auto", "gcca", "clustering"])
+def test_infinite_levels_are_refused_rather_than_found_to_share_nothing(views: Views, method: Method) -> None:
+    assert views.levels is not None
+    spoiled = views.levels.copy()
+    spoiled[3, 7, 1] = -np.inf
+    with pytest.raises(ValueError, match="levels are infinite; give numbers, and nan for objects"):
+        unify(dataclasses.replace(views, levels=spoiled), method=method)
 
 
 def test_agents_whom_neither_objects_nor_features_join_are_refused(views: Views) -> None:
