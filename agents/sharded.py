@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from agents import shards
+from agents import shard_arrays, shards
 from agents.config import SocietyConfig
 from agents.consult import new_library, take_in
 from agents.errors import InputError
@@ -317,17 +317,17 @@ def sample_of(shard: Shard, number: int) -> Population:
 
 def digest_of(shard: Shard) -> str:
     """A digest of all that a shard is made of."""
-    return digest(shards.state(shard))
+    return digest(shard_arrays.state(shard))
 
 
 def digest_of_mail(mail: Sequence[Post]) -> str:
     """A digest of the letters and answers that are on their way to a shard."""
-    return digest(shards.mail_state(mail))
+    return digest(shard_arrays.mail_state(mail))
 
 
 def digest_of_told(told: Told | None) -> str:
     """A digest of the library's word on its way to a shard."""
-    return digest(shards.told_state(told))
+    return digest(shard_arrays.told_state(told))
 
 
 def digest(arrays: Mapping[str, NDArray[Any]]) -> str:

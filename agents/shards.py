@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agents import checkpoint, letters, society
-from agents.archive import part_of
+from agents import letters, society
 from agents.config import SocietyConfig
 from agents.consult import hear_the_library, sampled, views_of
 from agents.errors import InputError
@@ -309,75 +308,3 @@ def copied(part: Society) -> Society:
 def shared_out(whole: int, parts: int) -> list[int]:
     """A number as the sum of so many, even up to one, the larger ones first."""
     return [whole // parts + (k < whole % parts) for k in range(parts)]
-
-
-# ---- keeping
-
-
-def state(shard: Shard) -> dict[str, NDArray[Any]]:
-    """Arrays by name from which `restored` makes the shard; nothing in them can run."""
-    arrays: dict[str, NDArray[Any]] = {
-        f"society/{name}": array for name, array in checkpoint.state(shard.society).items()
-    }
-    for place, sent in enumerate(shard.sent):
-        if sent is not None:
-            arrays |= {f"sent/{place}/{name}": column for name, column in vars(sent).items()}
-    if shard.asked is not None:
-        arrays["asked"] = shard.asked
-    return arrays
-
-
-def mail_state(mail: Sequence[Post]) -> dict[str, NDArray[Any]]:
-    """Arrays by name from which `mail_restored` makes the post that waits for a shard."""
-    arrays: dict[str, NDArray[Any]] = {"answered": np.array([post.answers is not None for post in mail], dtype=bool)}
-    for sender, post in enumerate(mail):
-        arrays |= {f"{sender}/letters/{name}": column for name, column in vars(post.letters).items()}
-        if post.answers is not None:
-            arrays |= {f"{sender}/answers/{name}": column for name, column in vars(post.answers).items()}
-    return arrays
-
-
-def mail_restored(arrays: Mapping[str, NDArray[Any]]) -> list[Post]:
-    """What `mail_state` was taken from."""
-    mail: list[Post] = []
-    for sender, answered in enumerate(arrays["answered"].tolist()):
-        written: dict[str, Any] = part_of(arrays, f"{sender}/letters")
-        answers: dict[str, Any] = part_of(arrays, f"{sender}/answers")
-        mail.append(Post(letters=Letters(**written), answers=Answers(**answers) if answered else None))
-    return mail
-
-
-def told_state(told: Told | None) -> dict[str, NDArray[Any]]:
-    """Arrays by name of what a shard will hear from the library; none if that is nothing."""
-    if told is None:
-        return {}
-    return {
-        f"{part}/{name}": np.asarray(value)
-        for part, said in (("word", told.word), ("merge", told.merge))
-        for name, value in vars(said).items()
-    }
-
-
-def restored(
-    arrays: Mapping[str, NDArray[Any]], world: World, config: SocietyConfig, sharding: Sharding, number: int
-) -> Shard:
-    """The shard that `state` was taken from, of a society of that configuration."""
-    sent: list[Sent | None] = []
-    for place in range(2):
-        columns: dict[str, Any] = part_of(arrays, f"sent/{place}")
-        sent.append(Sent(**columns) if columns else None)
-    society = checkpoint.restored(
-        part_of(arrays, "society"),
-        world,
-        config_of(config, sharding, number),
-        kind=Part,
-        part_from=number * IDS,
-    )
-    return Shard(
-        number=number,
-        of=sharding,
-        sizes=tuple(sharding.sizes(config.agents)),
-        society=society,
-        sent=(sent[0], sent[1]),
-        asked=arrays.get("asked"),
-    )

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from agents import shards
+from agents import shard_arrays
 from agents.archive import first_sentence, part_of, read_arrays
 from agents.config import SocietyConfig
 from agents.errors import InputError
@@ -238,8 +238,8 @@ def write(path: str, shard: Shard, mail: Sequence[Post]) -> None:
     InputError
         If it cannot be written there.
     """
-    arrays: dict[str, Any] = {f"shard/{name}": array for name, array in shards.state(shard).items()}
-    arrays |= {f"mail/{name}": array for name, array in shards.mail_state(mail).items()}
+    arrays: dict[str, Any] = {f"shard/{name}": array for name, array in shard_arrays.state(shard).items()}
+    arrays |= {f"mail/{name}": array for name, array in shard_arrays.mail_state(mail).items()}
     temporary = Path(path).with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         with open(temporary, "wb") as stream:
@@ -261,10 +261,19 @@ def write(path: str, shard: Shard, mail: Sequence[Post]) -> None:
 def read_shard(
     path: str, world: World, config: SocietyConfig, sharding: Sharding, number: int
 ) -> tuple[Shard, list[Post]]:
-    """What `write` has written."""
+    """What `write` has written.
+
+    Raises
+    ------
+    InputError
+        If the file is not a whole archive, or what is in it is not that shard of that society.
+    """
     arrays = read_arrays(Path(path), remedy="start anew")
-    shard = shards.restored(part_of(arrays, "shard"), world, config, sharding, number)
-    return shard, shards.mail_restored(part_of(arrays, "mail"))
+    try:
+        shard = shard_arrays.restored(part_of(arrays, "shard"), world, config, sharding, number)
+        return shard, shard_arrays.mail_restored(part_of(arrays, "mail"), shard)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
 
 
 def shard_in(read: tuple[Shard, list[Post]]) -> Shard:

@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 import agents.society
-from agents import letters, shards
+from agents import letters, shard_arrays, shards
 from agents.communication import spelled
 from agents.config import SocietyConfig
 from agents.errors import InputError
@@ -354,7 +354,7 @@ def test_shards_come_to_understand_each_other_by_letters_and_the_library_only(wo
 def test_a_shard_comes_back_from_arrays(world: World) -> None:
     evenings = [day(found(world, config(), SHARDING, k, 5), [], None, True) for k in range(4)]
     shard = evenings[1].shard
-    again = shards.restored(shards.state(shard), world, config(), SHARDING, 1)
+    again = shard_arrays.restored(shard_arrays.state(shard), world, config(), SHARDING, 1)
     assert digest_of(again) == digest_of(shard)
     mail = [evening.post[1] for evening in evenings]
     assert digest_of(day(again, mail, None, False).shard) == digest_of(day(shard, mail, None, False).shard)

@@ -23,8 +23,9 @@ import pytest
 
 from agents.config import SocietyConfig
 from agents.errors import InputError
+from agents.shard_arrays import mail_state, state, told_state
 from agents.sharded import Day, ShardedSociety, digest, digest_of
-from agents.shards import Sharding, mail_state, state, told_state
+from agents.shards import Sharding
 from agents.world import World, planted
 from experiments import bench_shards, benchmark, command_line, on_dask, run_society
 from experiments import shards as program

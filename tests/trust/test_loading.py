@@ -26,12 +26,16 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from agents import interactions, world_files
+from agents import interactions, shard_arrays, world_files
+from agents.config import SocietyConfig
+from agents.sharded import ShardedSociety
+from agents.shards import Post, Shard, Sharding
+from agents.world import build
 from detection import backbones, checkpoints, files, parts
 from detection.config import to_json
 from detection.data import annotation_file, images
 from detection.training import directory
-from experiments import command_line, pixels_to_minds, run_files, run_society
+from experiments import command_line, on_dask, pixels_to_minds, run_files, run_society
 from experiments.lab import records
 from experiments.pieces import Kept, as_line
 from experiments.sweeps import plan
@@ -175,6 +179,9 @@ def a_work(place: Path) -> Path:
 
 OF = {"program": "0", "base seed": 1}
 
+SHARDED = build(name="small", raw=objects(), seed=0, probe=30)
+SHARED_LIFE = SocietyConfig(agents=24, sensors=8, memory=24, discovery_interval=3, selection_interval=4)
+
 
 def a_list_of_runs(place: Path) -> Path:
     lines = [json.dumps(OF), *(as_line(f"a={n}", n, {"mcc": n / 7, "none": math.nan}) for n in range(5))]
@@ -226,7 +233,25 @@ def stages(place: Path) -> Path:
     return place / pixels_to_minds.PLAN
 
 
+def a_shard(place: Path) -> Path:
+    on_dask.write(str(place / "shard.npz"), *a_shard_lived())
+    return place / "shard.npz"
+
+
+@functools.cache
+def a_shard_lived() -> tuple[Shard, list[Post]]:
+    lived = ShardedSociety(SHARDED, SHARED_LIFE, Sharding(shards=2, ticks=2, letters=0.6, merge_days=3), seed=3)
+    lived.live(3)
+    return lived.shards[1], lived.mail[1]
+
+
+def shard(path: Path) -> Any:
+    again, mail = on_dask.read_shard(str(path), SHARDED, SHARED_LIFE, a_shard_lived()[0].of, 1)
+    return shard_arrays.state(again), shard_arrays.mail_state(mail)
+
+
 FORMATS: dict[str, Format] = {
+    "shards": Format(a_shard, shard),
     "checkpoints of societies": Format(a_run, society),
     "libraries": Format(a_library, Library.load, refusals=(ValueError,)),
     "worlds of arrays": Format(world_file, world),
