@@ -74,9 +74,7 @@ def interval(samples: NDArray[np.float64], *, confidence: float = CONFIDENCE) ->
 
 def paired(values: NDArray[np.float64], baseline: NDArray[np.float64]) -> Interval:
     """The interval of the differences ``values - baseline``, seed by seed, where both are known."""
-    difference = values - baseline
-    scale = np.maximum(np.abs(values), np.abs(baseline))
-    return interval(np.where(np.abs(difference) <= ROUNDING * scale, 0.0, difference))
+    return interval(_without_rounding(values - baseline, np.maximum(np.abs(values), np.abs(baseline))))
 
 
 def trend(curves: NDArray[np.float64], at: NDArray[np.float64]) -> Interval:
@@ -85,8 +83,13 @@ def trend(curves: NDArray[np.float64], at: NDArray[np.float64]) -> Interval:
     The rise is that of the straight line that fits a curve best (least squares), which all its places have a say in.
     """
     centred = at - at.mean()
-    slopes = curves @ centred / float(centred @ centred)
-    return interval(slopes * float(np.ptp(at)))
+    rises = curves @ centred / float(centred @ centred) * float(np.ptp(at))
+    return interval(_without_rounding(rises, np.abs(curves).max(axis=1)))
+
+
+def _without_rounding(differences: NDArray[np.float64], scale: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Differences between figures as large as ``scale``, of which those that are mere rounding are 0."""
+    return np.where(np.abs(differences) <= ROUNDING * scale, 0.0, differences)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -81,6 +81,15 @@ def test_a_trend_is_the_rise_of_the_straight_line_through_each_seeds_curve() -> 
     assert (found.mean, found.low, found.high) == pytest.approx((np.mean(slopes), low, high))
 
 
+@pytest.mark.parametrize("places", [(0.0, 0.02, 0.05, 0.1), (0.0, 0.02, 0.05, 0.1, 0.2)])
+def test_what_stays_the_same_has_no_trend(places: tuple[float, ...]) -> None:
+    rng = np.random.default_rng(4)
+    for by_seed in (np.full(8, 0.3), rng.random(8)):
+        found = compared.trend(np.repeat(by_seed[:, None], len(places), axis=1), np.array(places))
+        assert found.none, by_seed
+        assert found.seeds == 8
+
+
 # ---- in words
 
 
