@@ -369,6 +369,7 @@ def test_names_from_data_are_escaped_in_the_page(whole: Path) -> None:
     assert "<b>late" not in text
     assert "<library>" not in text
     assert "Talk &lt;that&gt; succeeds" in text
+    assert 'aria-label="Talk &lt;that&gt; succeeds"' in text
 
 
 @needs_browser
