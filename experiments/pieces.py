@@ -73,10 +73,10 @@ class Kept:
             }
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise InputError(f"{self.path} does not hold finished pieces of work; remove it to begin anew") from error
-        if of != json.loads(json.dumps(dict(self.of))):
+        asked = json.loads(json.dumps(dict(self.of)))
+        if of != asked:
             raise InputError(
-                f"{self.path} is of other work ({_difference(of, dict(self.of))}); ask for the same, or remove it to "
-                "begin anew"
+                f"{self.path} is of other work ({_difference(of, asked)}); ask for the same, or remove it to begin anew"
             )
         return found
 
@@ -151,8 +151,10 @@ def as_line(name: str, seed: int, found: Mapping[str, float]) -> str:
 def _difference(one: object, other: Mapping[str, Any]) -> str:
     if not isinstance(one, dict):
         return "its first line does not say of what"
-    name = next(name for name in {**one, **other} if one.get(name) != other.get(name))
-    return f"{name} is {one.get(name)!r} there, {other.get(name)!r} here"
+    nothing = object()
+    name = next(name for name in {**one, **other} if one.get(name, nothing) != other.get(name, nothing))
+    there, here = (repr(some[name]) if name in some else "not said" for some in (one, other))
+    return f"{name} is {there} there, {here} here"
 
 
 def _gathered(figures: Sequence[Mapping[str, float]], what: str) -> Found:

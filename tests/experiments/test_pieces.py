@@ -87,6 +87,7 @@ def test_what_is_not_finite_comes_back_as_not_a_number(tmp_path: Path) -> None:
     ("content", "says"),
     [
         ('{"quick": false}\n', "of other work (quick is False there, True here)"),
+        ('{"quick": true, "slow": null}\n', "of other work (slow is None there, not said here)"),
         ("[1]\n", "does not say of what"),
         ('{"quick": true}\n{}\n', "does not hold finished pieces"),
         ('{"quick": true}\nno\n', "does not hold finished pieces"),
