@@ -36,7 +36,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -267,8 +266,8 @@ def work_of(comparison: Comparison, lives: Mapping[str, RunConfig]) -> dict[str,
     usual = run_files.config_fields(next(iter(lives.values())))
     work: dict[str, Any] = {"measure": _name(comparison.measure), "society": comparison.society.__qualname__}
     work |= {"its world": _name(comparison.world), "program": program()}
-    if (file := Path(usual["world"])).is_file():
-        work["its file"] = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+    if (digest := run_society.digest_of(usual["world"])) is not None:
+        work["its file"] = digest
     work |= {name: value for name, value in usual.items() if name != "seed"}
     work |= {f"under {some.name}": {**some.changes, **some.given} for some in comparison.conditions}
     return work

@@ -16,12 +16,12 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
-import hashlib
 import re
 import signal
 import sys
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
@@ -36,7 +36,7 @@ from agents.errors import InputError
 from detection.files import naming
 from experiments import command_line, out_file, run_files
 from experiments.pieces import Figures, Kept, as_line, program
-from experiments.run_society import settle
+from experiments.run_society import digest_of, settle
 from experiments.sweeps import places, plan, table
 from experiments.sweeps.plan import Plan, Run
 from experiments.sweeps.running import Outcome, Submits, figure_names, outcomes
@@ -154,9 +154,11 @@ def work_of(asked: Plan, runs: Sequence[Run]) -> dict[str, Any]:
     Values of parameters and replications may be added.
     """
     work: dict[str, Any] = {"program": program(), "parameters": asked.parameters, "base seed": asked.seed}
+    digests = defaultdict[str, list[str]](list)  # files in different directories may have one name
     for world in sorted({run.combination.config.world for run in runs if run.replication == 1}):
-        if (file := Path(world)).is_file():
-            work[f"world {file.name}"] = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+        if (digest := digest_of(world)) is not None:
+            digests[f"world {Path(world).name}"].append(digest)
+    work |= {name: ", ".join(some) for name, some in digests.items()}
     return work | {f"fixed {name}": value for name, value in asked.fixed.items()}
 
 

@@ -488,6 +488,27 @@ def test_runs_of_other_work_are_not_taken(
     assert {path.name: path.read_bytes() for path in serial.iterdir()} == before
 
 
+def test_files_of_one_name_in_several_directories_are_all_told_from_others(tmp_path: Path) -> None:
+    files = [tmp_path / place / "world.csv" for place in ("first", "second")]
+    for file in files:
+        file.parent.mkdir()
+        file.write_text("a,b\n1,2\n")
+    asked = plan.plan_of({"replications": 1, "sweep": {"world": [str(file) for file in files]}})
+    runs = plan.runs_of(asked)
+    before = sweep.work_of(asked, runs)
+    for file in files:
+        file.write_text("a,b\n1,3\n")
+        assert sweep.work_of(asked, runs) != before
+        file.write_text("a,b\n1,2\n")
+    assert sweep.work_of(asked, runs) == before
+
+
+def test_a_file_called_like_a_world_is_not_taken_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "planted").write_text("something else")
+    assert run_society.digest_of("planted") is None
+
+
 # ---- refusals
 
 
