@@ -186,9 +186,10 @@ def peak_mb() -> float:
     ``ru_maxrss`` of that one, however large it was.
     """
     status = Path("/proc/self/status")
-    if status.exists():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) / 1024
+    lines = status.read_text(encoding="utf-8").splitlines() if status.exists() else []
+    for line in lines:
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
     largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return largest / (1024**2 if sys.platform == "darwin" else 1024)  # bytes there, kilobytes elsewhere
 
