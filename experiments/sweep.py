@@ -16,7 +16,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
-import re
 import signal
 import sys
 import threading
@@ -69,8 +68,7 @@ class SweepConfig:
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 0:
             raise InputError(f"workers is {self.workers}, but it must be at least 0")
-        if self.scheduler is not None and not re.fullmatch(r"((tcp|tls|ucx|wss?)://)?\S+:\d+/?", self.scheduler):
-            raise InputError(f"scheduler is {self.scheduler!r}, but it must be an address like tcp://HOST:8786")
+        places.check_address(self.scheduler)
         if self.workers is not None and self.scheduler is not None:
             raise InputError(
                 f"workers is {self.workers}, but the cluster of scheduler {self.scheduler} has its own; leave out one"
@@ -129,7 +127,8 @@ def check(asked: Plan, runs: Sequence[Run]) -> None:
     InputError
         If not, with the combination; or if there is no figure of a name that the plan has.
     """
-    if asked.figures and (strange := set(asked.figures) - set(names := figure_names())):
+    candidates = sorted({run.config.candidates for run in runs if run.replication == 1})
+    if asked.figures and (strange := set(asked.figures) - set(names := figure_names(candidates))):
         near = difflib.get_close_matches(min(strange), names, n=1) or ["library.efficiency"]
         raise InputError(f"figures has {min(strange)!r}, which is no figure of a run; {near[0]!r} is")
     some = [run for run in runs if run.replication == 1 and sum(place > 0 for place in run.combination.places) <= 1]

@@ -25,6 +25,7 @@ import difflib
 import itertools
 import json
 import math
+import os
 import tomllib
 import typing
 from collections.abc import Iterable, Mapping, Sequence
@@ -172,7 +173,7 @@ def configured(settings: Mapping[str, Any], name: str = "") -> RunConfig:
     """
     world = settings.get("world", "objects")
     # Workers may have another working directory.
-    there = world if world in WORLDS else str(Path(world).resolve())
+    there = world if world in WORLDS else os.path.realpath(world)
     try:
         return dataclasses.replace(usual(there), **({"steps": DEFAULT_STEPS} | dict(settings) | {"world": there}))
     except InputError as error:

@@ -24,6 +24,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from agents.errors import InputError
 from experiments import command_line, run_society, sweep
 from experiments.pieces import program
 from experiments.run_society import RunConfig
@@ -507,6 +508,17 @@ def test_a_file_called_like_a_world_is_not_taken_for_it(tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path)
     (tmp_path / "planted").write_text("something else")
     assert run_society.digest_of("planted") is None
+
+
+def test_figures_can_be_of_as_many_candidates_as_a_run_has(place: Path) -> None:
+    text = spec(place).read_text().replace("[sweep]", "[sweep]\ncandidates = [3, 4]")
+    name = "communication.success_by_candidates.{}"
+    (place / "candidates.toml").write_text(f'figures = ["{name.format(3)}", "{name.format(16)}"]\n{text}')
+    asked = plan.read(place / "candidates.toml")
+    sweep.check(asked, plan.runs_of(asked))
+    asked = dataclasses.replace(asked, figures=[name.format(5)])
+    with pytest.raises(InputError, match=r"success_by_candidates.5', which is no figure"):
+        sweep.check(asked, plan.runs_of(asked))
 
 
 # ---- refusals

@@ -99,6 +99,8 @@ def test_a_run_lives_as_is_usual_in_its_world_unless_told_otherwise() -> None:
 def test_files_are_found_from_any_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert plan.configured({"world": "some.npz"}).world == str(tmp_path / "some.npz")
+    (tmp_path / "loop.npz").symlink_to("loop.npz")
+    assert plan.configured({"world": "loop.npz"}).world == str(tmp_path / "loop.npz")
 
 
 # ---- seeds
