@@ -308,7 +308,7 @@ def verdict(
         if figure in compared.figures
     }
     parts = [
-        f"{words} {listed([_in_a_line(what) for what, sign in signs.items() if sign == wanted])}"
+        f"{words} {listed([in_a_line(what) for what, sign in signs.items() if sign == wanted])}"
         for words, wanted in ((gains, 1), (losses, -1), (neither.format(len(compared.seeds)), 0))
         if wanted in signs.values()
     ]
@@ -323,7 +323,7 @@ def trends(compared: Compared, figures: Iterable[str]) -> str:
         if figure in compared.figures and (along := compared.trend(figure)) is not None
     }
     parts = [
-        f"{words} in {listed([_in_a_line(what) for what, sign in signs.items() if sign == wanted])}"
+        f"{words} in {listed([in_a_line(what) for what, sign in signs.items() if sign == wanted])}"
         for words, wanted in (("a rise", 1), ("a fall", -1), (f"no trend that {len(compared.seeds)} seeds can show", 0))
         if wanted in signs.values()
     ]
@@ -335,7 +335,7 @@ def _along_the_curve(compared: Compared) -> str:
     return f"from {compared.curve} {first} to {last}"
 
 
-def _in_a_line(what: str) -> str:
+def in_a_line(what: str) -> str:
     """Words that begin a sentence, inside one."""
     return what[0].lower() + what[1:]
 
