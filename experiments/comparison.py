@@ -168,15 +168,10 @@ class ComparisonConfig:
     """Small, short, and few: to see that it works."""
 
     def __post_init__(self) -> None:
-        for name, least, why in (
-            ("agents", 2, ""),
-            ("steps", 1, ""),
-            ("seeds", 2, ": the spread between seeds is reported"),
-            ("seed", 0, ""),
-        ):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise InputError(f"{name} is {value}, but it must be at least {least}{why}")
+        command_line.at_least(self, agents=2, steps=1)
+        if self.seeds is not None and self.seeds < 2:
+            raise InputError(f"seeds is {self.seeds}, but it must be at least 2: the spread between seeds is reported")
+        command_line.at_least(self, seed=0)
 
     @property
     def chosen_seeds(self) -> range:
@@ -238,24 +233,8 @@ def check_lives(comparison: Comparison, lives: Mapping[str, RunConfig]) -> None:
 
 
 def claim(out: Path, work: Mapping[str, Any], *, resume: bool) -> Kept:
-    """Make the directory for the results, and say where lives are kept; results of an earlier comparison go.
-
-    Raises
-    ------
-    InputError
-        If it cannot be made or written to, or the lives in it that are to be gone on with are of other work. Then
-        everything is left as it was.
-    """
-    run_files.claim(out)
-    for name in (RESULTS, PAGE, PIECES):
-        if (out / name).is_dir():
-            raise InputError(f"out is {out}, where {name} is a directory; remove that, or give another directory")
-    kept = Kept(path=out / PIECES, of=work)
-    if resume:
-        kept.done()
-    for name in (RESULTS, PAGE):
-        (out / name).unlink(missing_ok=True)
-    return kept
+    """The directory for the results, and where in it lives are kept; see `run_files.claim_for_pieces`."""
+    return run_files.claim_for_pieces(out, work, pieces=PIECES, results=(RESULTS, PAGE), resume=resume)
 
 
 def work_of(comparison: Comparison, lives: Mapping[str, RunConfig]) -> dict[str, Any]:

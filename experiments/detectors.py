@@ -94,10 +94,7 @@ class DetectorsConfig:
     """One detector of each row, small and short lives: to see that it works."""
 
     def __post_init__(self) -> None:
-        for name, least in (("agents", 2), ("steps", 1), ("seeds", 1)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise InputError(f"{name} is {value}, but it must be at least {least}")
+        command_line.at_least(self, agents=2, steps=1, seeds=1)
         if not 0 <= self.min_side < math.inf:
             raise InputError(f"min_side is {self.min_side}; give a number of pixels from 0 up")
 
@@ -310,17 +307,11 @@ def claim(out: Path, work: Mapping[str, Any], *, resume: bool) -> Kept:
     InputError
         If it cannot be made or written to, has lives that nobody asked to go on with, or such of other work.
     """
-    run_files.claim(out)
-    for name in (RESULTS, PAGE, PIECES):
-        if (out / name).is_dir():
-            raise InputError(f"out is {out}, where {name} is a directory; remove that, or give another directory")
-    kept = Kept(path=out / PIECES, of=work)
-    if kept.path.exists() and not resume:
+    if (out / PIECES).is_file() and not resume:
         raise InputError(f"out is {out}, which has lives that were begun before; give --resume, or another directory")
+    kept = run_files.claim_for_pieces(out, work, pieces=PIECES, results=(RESULTS, PAGE), resume=resume)
     # Said before anything is seen, so that what is seen is known to be of the same program.
     kept.begin(kept.done())
-    for name in (RESULTS, PAGE):
-        (out / name).unlink(missing_ok=True)
     return kept
 
 

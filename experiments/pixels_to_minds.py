@@ -39,7 +39,6 @@ from detection import checkpoints, coco_eval, files, presets
 from detection.data.coco import CocoDataset, annotation_file_of
 from detection.data.loading import refuse_bare
 from detection.embed import EmbedConfig
-from detection.objects import annotated
 from detection.training.directory import CONFIG
 from detection.training.loop import CHECKPOINT
 from experiments import command_line, run_files, run_society
@@ -55,6 +54,9 @@ PLAN, DETECTOR, MEASURED, OBJECTS, SOCIETY, FIGURES = (
     "society",
     "pixels_to_minds.json",
 )
+WRITTEN = (PLAN, MEASURED, OBJECTS, FIGURES)
+"""Files of the directory; the others are directories of one stage each."""
+
 THUMBNAIL = 48
 """Pixels of the pictures of objects in the report."""
 
@@ -131,10 +133,11 @@ def main(args: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     config = command_line.parse(PixelsConfig, args, prog=PROG, description=DESCRIPTION)
     splits = config.split or splits_of(config.data)
-    check(config, splits)
+    listed = stages(config, splits)
+    check(config, splits, listed)
     begin(config.out, plan(config, splits), resume=config.resume)
     spent = {}
-    for stage in stages(config, splits):
+    for stage in listed:
         if stage.done():
             print(f"{PROG}: {stage.name}: done before", file=sys.stderr)
             continue
@@ -169,8 +172,8 @@ def splits_of(data: Path) -> tuple[str, ...]:
     return found
 
 
-def check(config: PixelsConfig, splits: Sequence[str]) -> None:
-    """Refuse what would only fail after long work.
+def check(config: PixelsConfig, splits: Sequence[str], listed: Sequence[Stage]) -> None:
+    """Refuse what would only fail after long work in the stages that are ``listed``.
 
     Raises
     ------
@@ -189,7 +192,7 @@ def check(config: PixelsConfig, splits: Sequence[str]) -> None:
             )
     if config.val_split not in splits and annotation_file_of(config.data, config.val_split).is_file():
         CocoDataset(config.data, config.val_split)
-    words = {stage.name: stage.args for stage in stages(config, splits)}
+    words = {stage.name: stage.args for stage in listed}
     run_society.parse(words["society"])
     asked = command_line.parse(EmbedConfig, words["embed"], prog=PROG, description=DESCRIPTION)
     check_objects(asked, seed=config.seed)
@@ -208,14 +211,11 @@ def check_objects(asked: EmbedConfig, *, seed: int) -> None:
         for dataset in datasets:
             refuse_bare(dataset)
     moved = detection.embed.shifts(datasets)
-    images = [
-        place.id + moved[place.dataset.split].images
-        for place in detection.embed.to_look_at(datasets, asked)
-        for _ in annotated(place, min_side=asked.min_side, with_masks=False).labels
-    ]
+    numbers = detection.embed.annotated_in(datasets, asked)
+    images = [place.id + moved[place.dataset.split].images for place in numbers]
+    groups = np.repeat(np.array(images, dtype=np.int64), list(numbers.values()))
     # Who is held out depends on the images alone, so that numbers of no meaning are refused as the features would be.
-    stand_in = np.random.default_rng(0).standard_normal((len(images), worlds.MIN_FEATURES))
-    groups = np.array(images, dtype=np.int64)
+    stand_in = np.random.default_rng(0).standard_normal((len(groups), worlds.MIN_FEATURES))
     worlds.build(name=str(asked.data), raw=stand_in, seed=seed, probe=worlds.MIN_PROBE, groups=groups)
 
 
@@ -244,7 +244,7 @@ def begin(out: Path, work: Mapping[str, Any], *, resume: bool) -> None:
             raise InputError(
                 f"out is {out}, where there is such a run already; go on with it by --resume, or give another directory"
             )
-        run_files.claim(out)
+        run_files.claim(out, WRITTEN)
         files.write_json(path, work)
         return
     if not path.is_file():
@@ -259,7 +259,7 @@ def begin(out: Path, work: Mapping[str, Any], *, resume: bool) -> None:
         raise InputError(
             f"the run in {out} is of other work ({name} is not the same); ask for the same, or give another directory"
         )
-    run_files.claim(out)
+    run_files.claim(out, WRITTEN)
 
 
 def stages(config: PixelsConfig, splits: Sequence[str]) -> list[Stage]:

@@ -21,7 +21,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from types import FrameType
@@ -99,7 +99,9 @@ def main(args: Sequence[str] | None = None) -> int:
         with places.cluster(config.scheduler):  # before anything of an earlier sweep goes
             pass
     out = config.out or Path("runs") / config.spec.stem
-    kept = claim(out, work_of(asked, runs), resume=config.resume)
+    kept = run_files.claim_for_pieces(
+        out, work_of(asked, runs), pieces=RUNS, results=(TABLE, TIMES, RESULTS, PAGE), resume=config.resume
+    )
     done = kept.done() if config.resume else {}
     kept.begin(done)
     done = {run.key: done[run.key] for run in runs if run.key in done}
@@ -159,27 +161,6 @@ def work_of(asked: Plan, runs: Sequence[Run]) -> dict[str, Any]:
             digests[f"world {Path(world).name}"].append(digest)
     work |= {name: ", ".join(some) for name, some in digests.items()}
     return work | {f"fixed {name}": value for name, value in asked.fixed.items()}
-
-
-def claim(out: Path, work: Mapping[str, Any], *, resume: bool) -> Kept:
-    """Make the directory for the results, and say where runs are kept; results of an earlier sweep go.
-
-    Raises
-    ------
-    InputError
-        If it cannot be made or written to, or the runs in it that are to be gone on with are of other work. Then
-        everything is left as it was.
-    """
-    run_files.claim(out)
-    for name in (TABLE, TIMES, RESULTS, PAGE, RUNS):
-        if (out / name).is_dir():
-            raise InputError(f"out is {out}, where {name} is a directory; remove that, or give another directory")
-    kept = Kept(path=out / RUNS, of=work)
-    if resume:
-        kept.done()
-    for name in (TABLE, TIMES, RESULTS, PAGE):
-        (out / name).unlink(missing_ok=True)
-    return kept
 
 
 def finish(

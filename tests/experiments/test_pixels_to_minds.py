@@ -167,6 +167,15 @@ def test_what_cannot_be_done_is_one_sentence(
     assert not (tmp_path / "run").exists()
 
 
+def test_what_is_in_the_way_of_a_file_is_told_before_the_work(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "objects.npz").mkdir()
+    assert call("--data", data, "--out", tmp_path) == 2
+    assert "where objects.npz is a directory; remove that, or give another directory" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["objects.npz"]
+
+
 def test_the_commands_can_be_typed(data: Path, tmp_path: Path) -> None:
     config = PixelsConfig(data=data, out=tmp_path / "my run")
     said = [stage.command for stage in stages(config, splits_of(data))]
