@@ -300,12 +300,13 @@ def verdict(
 ) -> str:
     """In which figures a condition is better than the baseline, in which poorer, and in which nothing can be shown.
 
-    ``ways`` is by figure 1 where more is better, and -1 where less is; figures that nobody knows are passed over.
+    ``ways`` is by figure 1 where more is better, and -1 where less is; figures that fewer than two seeds know under
+    both are passed over.
     """
     signs = {
-        compared.figures[figure]: compared.difference(condition, figure).sign * way
+        compared.figures[figure]: found.sign * way
         for figure, way in ways.items()
-        if figure in compared.figures
+        if figure in compared.figures and (found := compared.difference(condition, figure)).seeds > 1
     }
     parts = [
         f"{words} {listed([in_a_line(what) for what, sign in signs.items() if sign == wanted])}"
@@ -316,11 +317,11 @@ def verdict(
 
 
 def trends(compared: Compared, figures: Iterable[str]) -> str:
-    """Which figures rise along the curve of conditions, which fall, and which show no trend."""
+    """Which figures rise along the curve of conditions, which fall, and which show no trend; see `verdict`."""
     signs = {
         compared.figures[figure]: along.sign
         for figure in figures
-        if figure in compared.figures and (along := compared.trend(figure)) is not None
+        if figure in compared.figures and (along := compared.trend(figure)) is not None and along.seeds > 1
     }
     parts = [
         f"{words} in {listed([in_a_line(what) for what, sign in signs.items() if sign == wanted])}"

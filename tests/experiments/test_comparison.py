@@ -142,6 +142,9 @@ def test_a_verdict_says_what_is_better_and_what_is_poorer() -> None:
     open_ = made_up(hot=[2.0, 1.0, 3.5])
     assert compared.verdict(open_, "hot", {"tea": 1}) == "no different that 3 seeds can show in cups of tea"
     assert compared.verdict(open_, "hot", {"coffee": 1}) == "nothing that could be compared is known"
+    for known in (0, 1):
+        unknown = made_up(hot=[2.0] * known + [math.nan] * (3 - known))
+        assert compared.verdict(unknown, "hot", {"tea": 1}) == "nothing that could be compared is known"
 
 
 def test_another_condition_can_be_the_baseline() -> None:
@@ -170,6 +173,8 @@ def test_a_curve_is_put_in_words(hot: list[float], says: str) -> None:
     word = {"It rises": "a rise in ", "It falls": "a fall in "}.get(says[:8], "no trend that 3 seeds can show in ")
     assert compared.trends(found, ["tea", "coffee"]) == f"from heat 0 to 2: {word}cups of tea"
     assert compared.trends(made_up(warm=middle), ["tea"]) == "nothing is known"
+    unknown = dataclasses.replace(found, found={**found.found, "warm": {"tea": np.full(3, math.nan)}})
+    assert compared.trends(unknown, ["tea"]) == "nothing is known"
     assert compared.as_json(made_up(warm=middle))["trends"] == {}
 
 
