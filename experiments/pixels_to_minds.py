@@ -136,7 +136,7 @@ def main(args: Sequence[str] | None = None) -> int:
     listed = stages(config, splits)
     check(config, splits, listed)
     begin(config.out, plan(config, splits), resume=config.resume)
-    spent = {}
+    spent = spent_before(config.out)
     for stage in listed:
         if stage.done():
             print(f"{PROG}: {stage.name}: done before", file=sys.stderr)
@@ -223,9 +223,15 @@ def plan(config: PixelsConfig, splits: Sequence[str]) -> dict[str, Any]:
     """What is asked for, with fingerprints of what it is made from: finished stages of anything else do not count."""
     left_out = ("data", "checkpoint", "out", "resume", "split", "device")
     fields = {name: value for name, value in vars(config).items() if name not in left_out}
+    others = [config.val_split] if config.checkpoint is not None else [config.train_split, config.val_split]
+    there = [split for split in others if annotation_file_of(config.data, split).is_file()]
     return {
         **fields,
-        "splits": {split: checkpoints.fingerprint(annotation_file_of(config.data, split)) for split in splits},
+        "splits": list(splits),  # objects stand in their order
+        "annotations": {
+            split: checkpoints.fingerprint(annotation_file_of(config.data, split))
+            for split in dict.fromkeys((*splits, *there))
+        },
         "checkpoint": None if config.checkpoint is None else checkpoints.fingerprint(config.checkpoint),
     }
 
@@ -342,6 +348,14 @@ def trained(path: Path, iterations: int) -> bool:
     if not path.exists():
         return False
     return bool((checkpoints.load(path).training or {}).get("iteration", 0) >= iterations)
+
+
+def spent_before(out: Path) -> dict[str, float]:
+    """Seconds of each stage, where the run was finished before: who resumes it has nothing to do, and spends none."""
+    try:
+        return dict(json.loads((out / FIGURES).read_text(encoding="utf-8"))["seconds"])
+    except (OSError, ValueError, TypeError, KeyError):  # not finished, or damaged: the file is written anew
+        return {}
 
 
 def carry_out(stage: Stage) -> int:
