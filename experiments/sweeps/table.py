@@ -137,7 +137,7 @@ def results(swept: Swept) -> dict[str, Any]:
 
 def means(swept: Swept) -> tuple[list[str], list[list[str]]]:
     """Parameters and figures to print: the head of a table, and a line for each combination, mean +- sd."""
-    head = [*swept.plan.parameters, *(figure.rpartition(".")[2] for figure in swept.answers)]
+    head = [*swept.plan.parameters, *(figure.partition(".")[2] or figure for figure in swept.answers)]
     if len(set(head)) < len(head):
         head = [*swept.plan.parameters, *swept.answers]
     values = [swept.values(figure) for figure in swept.answers]

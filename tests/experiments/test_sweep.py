@@ -515,7 +515,10 @@ def test_figures_can_be_of_as_many_candidates_as_a_run_has(place: Path) -> None:
     name = "communication.success_by_candidates.{}"
     (place / "candidates.toml").write_text(f'figures = ["{name.format(3)}", "{name.format(16)}"]\n{text}')
     asked = plan.read(place / "candidates.toml")
-    sweep.check(asked, plan.runs_of(asked))
+    runs = plan.runs_of(asked)
+    sweep.check(asked, runs)
+    swept = Swept(plan=asked, runs=runs, done={runs[0].key: dict.fromkeys(asked.figures, 0.5)}, failed={})
+    assert table.means(swept)[0][-2:] == ["success_by_candidates.3", "success_by_candidates.16"]
     asked = dataclasses.replace(asked, figures=[name.format(5)])
     with pytest.raises(InputError, match=r"success_by_candidates.5', which is no figure"):
         sweep.check(asked, plan.runs_of(asked))
