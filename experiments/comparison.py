@@ -189,17 +189,49 @@ def main(comparison: Comparison, args: Sequence[str] | None = None, *, prog: str
     """
     config = command_line.parse(ComparisonConfig, args, prog=prog, description=comparison.question)
     out = config.out or Path("runs") / prog
+    started = time.perf_counter()
+    found, lives, work = gone_through(comparison, config, out)
+    said = write(comparison, found, lives, out, work=work)
+    print(compared.table(found, found.answers))
+    print("\n" + "\n".join(said))
+    print(ending(found, out, seconds=time.perf_counter() - started))
+    return 0
+
+
+def gone_through(
+    comparison: Comparison, config: ComparisonConfig, out: Path
+) -> tuple[Compared, dict[str, RunConfig], dict[str, Any]]:
+    """Live what is asked for, or what is left of it: what was found, how each condition lived, what the lives are of.
+
+    Raises
+    ------
+    InputError
+        If a condition cannot be lived, or the directory not be used, before anybody has lived.
+    """
     lives = lives_of(comparison, config)
     check_lives(comparison, lives)
-    kept = claim(out, work_of(comparison, lives), resume=config.resume)
-    started = time.perf_counter()
-    found = compare(comparison, lives, config.chosen_seeds, kept=kept, resume=config.resume)
-    write(comparison, found, lives, out)
-    print(compared.table(found, found.answers))
-    print("\n" + "\n".join([*concluded(comparison, found), *compared.sentences(found)]))
-    print(f"\n{len(found.found)} x {len(found.seeds)} lives in {time.perf_counter() - started:.0f} s")
-    print(f"Page: {out / PAGE}")
-    return 0
+    work = work_of(comparison, lives)
+    kept = run_files.claim_for_pieces(out, work, pieces=PIECES, results=(RESULTS, PAGE), resume=config.resume)
+    return compare(comparison, lives, config.chosen_seeds, kept=kept, resume=config.resume), lives, work
+
+
+def write(
+    comparison: Comparison, found: Compared, lives: Mapping[str, RunConfig], out: Path, *, work: Mapping[str, Any]
+) -> list[str]:
+    """Leave results.json and comparison.html in the directory; all sentences of the answer."""
+    from experiments import comparison_page  # needs plotly, see `run_files.claim`
+
+    said = [] if comparison.conclude is None else list(comparison.conclude(found))
+    each = compared.sentences(found)
+    out_file.write(out / RESULTS, compared.as_json(found) | {"answer": [*said, *each], "of": work})
+    given = {some.name: some.given for some in comparison.conditions}
+    atomic_write(out / PAGE, comparison_page.render(found, said or each, lives, given=given).encode())
+    return [*said, *each]
+
+
+def ending(found: Compared, out: Path, *, seconds: float) -> str:
+    """What a program says last."""
+    return f"\n{len(found.found)} x {len(found.seeds)} lives in {seconds:.0f} s\nPage: {out / PAGE}"
 
 
 def lives_of(comparison: Comparison, config: ComparisonConfig) -> dict[str, RunConfig]:
@@ -230,11 +262,6 @@ def check_lives(comparison: Comparison, lives: Mapping[str, RunConfig]) -> None:
             if name == next(iter(lives)):  # nothing that this condition changes is wrong
                 raise
             raise InputError(f"{error} (under {name})") from error
-
-
-def claim(out: Path, work: Mapping[str, Any], *, resume: bool) -> Kept:
-    """The directory for the results, and where in it lives are kept; see `run_files.claim_for_pieces`."""
-    return run_files.claim_for_pieces(out, work, pieces=PIECES, results=(RESULTS, PAGE), resume=resume)
 
 
 def work_of(comparison: Comparison, lives: Mapping[str, RunConfig]) -> dict[str, Any]:
@@ -308,22 +335,6 @@ def lived(
         living.step()
         recorder.heard(living)
     return Lived(society=living, library=closing_library(living), recorder=recorder)
-
-
-def concluded(comparison: Comparison, found: Compared) -> list[str]:
-    """What the experiment itself makes of what was found."""
-    return [] if comparison.conclude is None else list(comparison.conclude(found))
-
-
-def write(comparison: Comparison, found: Compared, lives: Mapping[str, RunConfig], out: Path) -> None:
-    """Leave results.json and comparison.html in the directory."""
-    from experiments import comparison_page  # needs plotly, see `run_files.claim`
-
-    said, each = concluded(comparison, found), compared.sentences(found)
-    results = compared.as_json(found) | {"answer": [*said, *each], "of": work_of(comparison, lives)}
-    out_file.write(out / RESULTS, results)
-    given = {some.name: some.given for some in comparison.conditions}
-    atomic_write(out / PAGE, comparison_page.render(found, said or each, lives, given=given).encode())
 
 
 def _name(function: Callable[..., Any]) -> str:

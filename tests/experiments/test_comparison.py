@@ -351,7 +351,7 @@ def conclude(found: Compared) -> list[str]:
 def test_what_an_experiment_concludes_stands_first(tmp_path: Path) -> None:
     plan = dataclasses.replace(COMPARISON, figures={"tea": "Cups"}, answers=("tea",), conclude=conclude)
     found, lives = made_up(hot=[2.0, 3.1, 4.0]), dict.fromkeys(("water", "hot"), RunConfig(steps=3))
-    comparison.write(plan, found, lives, tmp_path)
+    comparison.write(plan, found, lives, tmp_path, work={})
     assert results(tmp_path)["answer"][0] == "It is <tea>."
     assert '<p class="lede">It is &lt;tea&gt;.</p>' in (tmp_path / PAGE).read_text(encoding="utf-8")
 
