@@ -42,6 +42,7 @@ from detection.embed import EmbedConfig
 from detection.training.directory import CONFIG
 from detection.training.loop import CHECKPOINT
 from experiments import command_line, run_files, run_society
+from experiments.closing_table import number
 
 PROG = "pixels_to_minds"
 DESCRIPTION = "Train or load a detector, see objects through it, and let a society live among them."
@@ -389,7 +390,7 @@ def closing(found: Mapping[str, Any]) -> str:
     detector = found["detector"] or {}
     rows = [
         ("pixels", f"{found['data']}, {', '.join(found['splits'])}", _seconds(found, "train", "measure")),
-        ("detector", f"AP {_number(detector.get('AP'))}, AP50 {_number(detector.get('AP50'))}", ""),
+        ("detector", f"AP {number(detector.get('AP'))}, AP50 {number(detector.get('AP50'))}", ""),
         (
             "objects",
             f"{found['objects']:,} of {found['categories']} categories, {found['dimensions']} features",
@@ -401,14 +402,14 @@ def closing(found: Mapping[str, Any]) -> str:
             f"{found['society']['n_steps']:,} steps",
             _seconds(found, "society"),
         ),
-        ("library", f"{_number(library['n_concepts'], 0)} concepts, efficiency {_number(library['efficiency'])}", ""),
+        ("library", f"{number(library['n_concepts'], 0)} concepts, efficiency {number(library['efficiency'])}", ""),
         (
             "categories told",
-            f"{_number(library['label_accuracy'])} by the library, {_number(library['raw_label_accuracy'])} by all "
-            f"features, {_number(library['best_single_view_label_accuracy'])} by the best single view",
+            f"{number(library['label_accuracy'])} by the library, {number(library['raw_label_accuracy'])} by all "
+            f"features, {number(library['best_single_view_label_accuracy'])} by the best single view",
             "",
         ),
-        ("talk understood", f"{_number(talk['success'])}, guessing {_number(talk['chance'])}", ""),
+        ("talk understood", f"{number(talk['success'])}, guessing {number(talk['chance'])}", ""),
     ]
     wide = max(len(name) for name, _, _ in rows)
     return "\n".join(f"{name:<{wide}}  {said}{f' ({took})' if took else ''}" for name, said, took in rows)
@@ -417,10 +418,6 @@ def closing(found: Mapping[str, Any]) -> str:
 def _seconds(found: Mapping[str, Any], *names: str) -> str:
     spent = sum(found["seconds"].get(name, 0.0) for name in names)
     return f"{spent:.0f} s" if spent >= 0.5 else ""
-
-
-def _number(value: float | None, digits: int = 3) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
 
 
 if __name__ == "__main__":
