@@ -57,7 +57,7 @@ class Interval:
         return self.constant and self.mean == 0
 
 
-def interval(samples: NDArray[np.float64], *, confidence: float = CONFIDENCE) -> Interval:
+def interval(samples: NDArray[np.float64]) -> Interval:
     """The t-interval of the mean of the samples that are known (not nan)."""
     known = samples[np.isfinite(samples)]
     n = len(known)
@@ -66,7 +66,7 @@ def interval(samples: NDArray[np.float64], *, confidence: float = CONFIDENCE) ->
     mean = float(known.mean())
     if n == 1:
         return Interval(mean=mean, low=math.nan, high=math.nan, seeds=1)
-    half = float(student.ppf((1 + confidence) / 2, n - 1) * known.std(ddof=1) / math.sqrt(n))
+    half = float(student.ppf((1 + CONFIDENCE) / 2, n - 1) * known.std(ddof=1) / math.sqrt(n))
     if half <= ROUNDING * abs(mean):
         half = 0.0
     return Interval(mean=mean, low=mean - half, high=mean + half, seeds=n)
