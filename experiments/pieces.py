@@ -12,7 +12,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import as_completed
+from concurrent.futures import BrokenExecutor, as_completed
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -111,6 +111,8 @@ def over_seeds(
     ------
     ValueError
         If there are no seeds, or the figures of two seeds have different names.
+    InputError
+        If a process is lost, as where the system takes it for its memory.
     """
     if len(seeds) == 0:
         raise ValueError("measuring needs at least one seed; got none")
@@ -131,7 +133,14 @@ def over_seeds(
         futures = {pool.submit(measures[name], seed): (name, seed) for name, seed in left}
         for future in as_completed(futures):
             name, seed = futures[future]
-            results[name, seed] = found = dict(future.result())
+            try:
+                results[name, seed] = found = dict(future.result())
+            except BrokenExecutor as error:
+                again = "ask for less" if kept is None else "ask for less, or go on with --resume"
+                raise InputError(
+                    f"a process ended before its work did, as if killed or out of memory, with {len(results)} of "
+                    f"{len(wanted)} pieces done; {again}"
+                ) from error
             with naming(file.name):
                 file.write(as_line(name, seed, found) + "\n")
                 file.flush()
