@@ -366,16 +366,33 @@ def to_look_at(datasets: Sequence[CocoDataset], config: EmbedConfig) -> list[Pla
     InputError
         If objects are to be annotated ones, and there are none.
     """
-    places = [Place(dataset, index) for dataset in datasets for index in range(len(dataset))]
-    if config.boxes == "detected":
-        return places
-    places = [place for place in places if len(annotated(place, min_side=config.min_side, with_masks=False).labels)]
-    if not places:
+    return every_place(datasets) if config.boxes == "detected" else list(annotated_in(datasets, config))
+
+
+def every_place(datasets: Sequence[CocoDataset]) -> list[Place]:
+    """All images, split by split in the order of their ids."""
+    return [Place(dataset, index) for dataset in datasets for index in range(len(dataset))]
+
+
+def annotated_in(datasets: Sequence[CocoDataset], config: EmbedConfig) -> dict[Place, int]:
+    """How many objects are annotated in each image in which there are any that are large enough, in the same order.
+
+    Raises
+    ------
+    InputError
+        If there are none.
+    """
+    numbers = {
+        place: len(annotated(place, min_side=config.min_side, with_masks=False).labels)
+        for place in every_place(datasets)
+    }
+    numbers = {place: number for place, number in numbers.items() if number}
+    if not numbers:
         raise InputError(
             f"{config.data} has no object in {' or '.join(config.split)} with sides of {config.min_side} pixels that "
             "is not a crowd's; give a lower min_side, or a set with boxes"
         )
-    return places
+    return numbers
 
 
 def joined(several: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:

@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 from tyro.conf import arg
 
-from agents.errors import InputError
 from agents.world import World, planted
 from experiments import command_line, out_file
 from experiments.workers import processors, workers
@@ -60,9 +59,7 @@ class LibraryBench:
     """A JSON file for what was measured."""
 
     def __post_init__(self) -> None:
-        for name, least in (("threads", 1), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise InputError(f"{name} is {getattr(self, name)}, but it must be at least {least}")
+        command_line.at_least(self, threads=1, seed=0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -186,9 +183,10 @@ def peak_mb() -> float:
     ``ru_maxrss`` of that one, however large it was.
     """
     status = Path("/proc/self/status")
-    if status.exists():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) / 1024
+    lines = status.read_text(encoding="utf-8").splitlines() if status.exists() else []
+    for line in lines:
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
     largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return largest / (1024**2 if sys.platform == "darwin" else 1024)  # bytes there, kilobytes elsewhere
 

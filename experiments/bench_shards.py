@@ -59,9 +59,7 @@ class ShardsBench:
     """A JSON file for what was measured."""
 
     def __post_init__(self) -> None:
-        for name, least in (("days", 1), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise InputError(f"{name} is {getattr(self, name)}, but it must be at least {least}")
+        command_line.at_least(self, days=1, seed=0)
         if not self.workers or min(self.workers) < 0:
             raise InputError(f"workers is {self.workers}, but it must be some numbers of at least 0")
         self.sharding.check(life(self.size))

@@ -29,7 +29,6 @@ import mesa
 import numpy as np
 from tyro.conf import arg
 
-from agents.errors import InputError
 from agents.population import MANY
 from detection import plotting
 from experiments import command_line, out_file
@@ -74,9 +73,7 @@ class SocietyBench:
     """An SVG file for a picture of it, by the number of agents; needs the extra viz."""
 
     def __post_init__(self) -> None:
-        for name, least in (("threads", 1), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise InputError(f"{name} is {getattr(self, name)}, but it must be at least {least}")
+        command_line.at_least(self, threads=1, seed=0)
 
 
 def points(

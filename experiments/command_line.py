@@ -9,7 +9,7 @@ from agents.errors import InputError
 from detection import command_line, errors
 from detection.command_line import INTERRUPTED, given
 
-__all__ = ["INTERRUPTED", "given", "parse", "run"]
+__all__ = ["INTERRUPTED", "at_least", "given", "parse", "run"]
 
 Config = TypeVar("Config")
 
@@ -27,6 +27,14 @@ def parse(
 ) -> Config:
     """`detection.command_line.parse`, where the configuration refuses with the society's `InputError`."""
     return command_line.parse(config, args, prog=prog, description=description, default=default, refusals=REFUSALS)
+
+
+def at_least(config: object, **least: int) -> None:
+    """Refuse a ``config`` of which a field, where it is given, is less than the number of its name."""
+    for name, fewest in least.items():
+        value = getattr(config, name)
+        if value is not None and value < fewest:
+            raise InputError(f"{name} is {value}, but it must be at least {fewest}")
 
 
 def run(main: Callable[[], int], *, prog: str) -> int:

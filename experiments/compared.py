@@ -57,7 +57,7 @@ class Interval:
         return self.constant and self.mean == 0
 
 
-def interval(samples: NDArray[np.float64], *, confidence: float = CONFIDENCE) -> Interval:
+def interval(samples: NDArray[np.float64]) -> Interval:
     """The t-interval of the mean of the samples that are known (not nan)."""
     known = samples[np.isfinite(samples)]
     n = len(known)
@@ -66,7 +66,7 @@ def interval(samples: NDArray[np.float64], *, confidence: float = CONFIDENCE) ->
     mean = float(known.mean())
     if n == 1:
         return Interval(mean=mean, low=math.nan, high=math.nan, seeds=1)
-    half = float(student.ppf((1 + confidence) / 2, n - 1) * known.std(ddof=1) / math.sqrt(n))
+    half = float(student.ppf((1 + CONFIDENCE) / 2, n - 1) * known.std(ddof=1) / math.sqrt(n))
     if half <= ROUNDING * abs(mean):
         half = 0.0
     return Interval(mean=mean, low=mean - half, high=mean + half, seeds=n)
@@ -74,9 +74,7 @@ def interval(samples: NDArray[np.float64], *, confidence: float = CONFIDENCE) ->
 
 def paired(values: NDArray[np.float64], baseline: NDArray[np.float64]) -> Interval:
     """The interval of the differences ``values - baseline``, seed by seed, where both are known."""
-    difference = values - baseline
-    scale = np.maximum(np.abs(values), np.abs(baseline))
-    return interval(np.where(np.abs(difference) <= ROUNDING * scale, 0.0, difference))
+    return interval(_without_rounding(values - baseline, np.maximum(np.abs(values), np.abs(baseline))))
 
 
 def trend(curves: NDArray[np.float64], at: NDArray[np.float64]) -> Interval:
@@ -85,8 +83,13 @@ def trend(curves: NDArray[np.float64], at: NDArray[np.float64]) -> Interval:
     The rise is that of the straight line that fits a curve best (least squares), which all its places have a say in.
     """
     centred = at - at.mean()
-    slopes = curves @ centred / float(centred @ centred)
-    return interval(slopes * float(np.ptp(at)))
+    rises = curves @ centred / float(centred @ centred) * float(np.ptp(at))
+    return interval(_without_rounding(rises, np.abs(curves).max(axis=1)))
+
+
+def _without_rounding(differences: NDArray[np.float64], scale: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Differences between figures as large as ``scale``, of which those that are mere rounding are 0."""
+    return np.where(np.abs(differences) <= ROUNDING * scale, 0.0, differences)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -297,15 +300,16 @@ def verdict(
 ) -> str:
     """In which figures a condition is better than the baseline, in which poorer, and in which nothing can be shown.
 
-    ``ways`` is by figure 1 where more is better, and -1 where less is; figures that nobody knows are passed over.
+    ``ways`` is by figure 1 where more is better, and -1 where less is; figures that fewer than two seeds know under
+    both are passed over.
     """
     signs = {
-        compared.figures[figure]: compared.difference(condition, figure).sign * way
+        compared.figures[figure]: found.sign * way
         for figure, way in ways.items()
-        if figure in compared.figures
+        if figure in compared.figures and (found := compared.difference(condition, figure)).seeds > 1
     }
     parts = [
-        f"{words} {listed([_in_a_line(what) for what, sign in signs.items() if sign == wanted])}"
+        f"{words} {listed([in_a_line(what) for what, sign in signs.items() if sign == wanted])}"
         for words, wanted in ((gains, 1), (losses, -1), (neither.format(len(compared.seeds)), 0))
         if wanted in signs.values()
     ]
@@ -313,14 +317,14 @@ def verdict(
 
 
 def trends(compared: Compared, figures: Iterable[str]) -> str:
-    """Which figures rise along the curve of conditions, which fall, and which show no trend."""
+    """Which figures rise along the curve of conditions, which fall, and which show no trend; see `verdict`."""
     signs = {
         compared.figures[figure]: along.sign
         for figure in figures
-        if figure in compared.figures and (along := compared.trend(figure)) is not None
+        if figure in compared.figures and (along := compared.trend(figure)) is not None and along.seeds > 1
     }
     parts = [
-        f"{words} in {listed([_in_a_line(what) for what, sign in signs.items() if sign == wanted])}"
+        f"{words} in {listed([in_a_line(what) for what, sign in signs.items() if sign == wanted])}"
         for words, wanted in (("a rise", 1), ("a fall", -1), (f"no trend that {len(compared.seeds)} seeds can show", 0))
         if wanted in signs.values()
     ]
@@ -332,7 +336,7 @@ def _along_the_curve(compared: Compared) -> str:
     return f"from {compared.curve} {first} to {last}"
 
 
-def _in_a_line(what: str) -> str:
+def in_a_line(what: str) -> str:
     """Words that begin a sentence, inside one."""
     return what[0].lower() + what[1:]
 

@@ -36,7 +36,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -169,15 +168,10 @@ class ComparisonConfig:
     """Small, short, and few: to see that it works."""
 
     def __post_init__(self) -> None:
-        for name, least, why in (
-            ("agents", 2, ""),
-            ("steps", 1, ""),
-            ("seeds", 2, ": the spread between seeds is reported"),
-            ("seed", 0, ""),
-        ):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise InputError(f"{name} is {value}, but it must be at least {least}{why}")
+        command_line.at_least(self, agents=2, steps=1)
+        if self.seeds is not None and self.seeds < 2:
+            raise InputError(f"seeds is {self.seeds}, but it must be at least 2: the spread between seeds is reported")
+        command_line.at_least(self, seed=0)
 
     @property
     def chosen_seeds(self) -> range:
@@ -195,17 +189,49 @@ def main(comparison: Comparison, args: Sequence[str] | None = None, *, prog: str
     """
     config = command_line.parse(ComparisonConfig, args, prog=prog, description=comparison.question)
     out = config.out or Path("runs") / prog
+    started = time.perf_counter()
+    found, lives, work = gone_through(comparison, config, out)
+    said = write(comparison, found, lives, out, work=work)
+    print(compared.table(found, found.answers))
+    print("\n" + "\n".join(said))
+    print(ending(found, out, seconds=time.perf_counter() - started))
+    return 0
+
+
+def gone_through(
+    comparison: Comparison, config: ComparisonConfig, out: Path
+) -> tuple[Compared, dict[str, RunConfig], dict[str, Any]]:
+    """Live what is asked for, or what is left of it: what was found, how each condition lived, what the lives are of.
+
+    Raises
+    ------
+    InputError
+        If a condition cannot be lived, or the directory not be used, before anybody has lived.
+    """
     lives = lives_of(comparison, config)
     check_lives(comparison, lives)
-    kept = claim(out, work_of(comparison, lives), resume=config.resume)
-    started = time.perf_counter()
-    found = compare(comparison, lives, config.chosen_seeds, kept=kept, resume=config.resume)
-    write(comparison, found, lives, out)
-    print(compared.table(found, found.answers))
-    print("\n" + "\n".join([*concluded(comparison, found), *compared.sentences(found)]))
-    print(f"\n{len(found.found)} x {len(found.seeds)} lives in {time.perf_counter() - started:.0f} s")
-    print(f"Page: {out / PAGE}")
-    return 0
+    work = work_of(comparison, lives)
+    kept = run_files.claim_for_pieces(out, work, pieces=PIECES, results=(RESULTS, PAGE), resume=config.resume)
+    return compare(comparison, lives, config.chosen_seeds, kept=kept, resume=config.resume), lives, work
+
+
+def write(
+    comparison: Comparison, found: Compared, lives: Mapping[str, RunConfig], out: Path, *, work: Mapping[str, Any]
+) -> list[str]:
+    """Leave results.json and comparison.html in the directory; all sentences of the answer."""
+    from experiments import comparison_page  # needs plotly, see `run_files.claim`
+
+    said = [] if comparison.conclude is None else list(comparison.conclude(found))
+    each = compared.sentences(found)
+    out_file.write(out / RESULTS, compared.as_json(found) | {"answer": [*said, *each], "of": work})
+    given = {some.name: some.given for some in comparison.conditions}
+    atomic_write(out / PAGE, comparison_page.render(found, said or each, lives, given=given).encode())
+    return [*said, *each]
+
+
+def ending(found: Compared, out: Path, *, seconds: float) -> str:
+    """What a program says last."""
+    return f"\n{len(found.found)} x {len(found.seeds)} lives in {seconds:.0f} s\nPage: {out / PAGE}"
 
 
 def lives_of(comparison: Comparison, config: ComparisonConfig) -> dict[str, RunConfig]:
@@ -238,27 +264,6 @@ def check_lives(comparison: Comparison, lives: Mapping[str, RunConfig]) -> None:
             raise InputError(f"{error} (under {name})") from error
 
 
-def claim(out: Path, work: Mapping[str, Any], *, resume: bool) -> Kept:
-    """Make the directory for the results, and say where lives are kept; results of an earlier comparison go.
-
-    Raises
-    ------
-    InputError
-        If it cannot be made or written to, or the lives in it that are to be gone on with are of other work. Then
-        everything is left as it was.
-    """
-    run_files.claim(out)
-    for name in (RESULTS, PAGE, PIECES):
-        if (out / name).is_dir():
-            raise InputError(f"out is {out}, where {name} is a directory; remove that, or give another directory")
-    kept = Kept(path=out / PIECES, of=work)
-    if resume:
-        kept.done()
-    for name in (RESULTS, PAGE):
-        (out / name).unlink(missing_ok=True)
-    return kept
-
-
 def work_of(comparison: Comparison, lives: Mapping[str, RunConfig]) -> dict[str, Any]:
     """What lives are of: those of other conditions, or of another version of this program, are not taken for them.
 
@@ -267,8 +272,8 @@ def work_of(comparison: Comparison, lives: Mapping[str, RunConfig]) -> dict[str,
     usual = run_files.config_fields(next(iter(lives.values())))
     work: dict[str, Any] = {"measure": _name(comparison.measure), "society": comparison.society.__qualname__}
     work |= {"its world": _name(comparison.world), "program": program()}
-    if (file := Path(usual["world"])).is_file():
-        work["its file"] = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+    if (digest := run_society.digest_of(usual["world"])) is not None:
+        work["its file"] = digest
     work |= {name: value for name, value in usual.items() if name != "seed"}
     work |= {f"under {some.name}": {**some.changes, **some.given} for some in comparison.conditions}
     return work
@@ -330,22 +335,6 @@ def lived(
         living.step()
         recorder.heard(living)
     return Lived(society=living, library=closing_library(living), recorder=recorder)
-
-
-def concluded(comparison: Comparison, found: Compared) -> list[str]:
-    """What the experiment itself makes of what was found."""
-    return [] if comparison.conclude is None else list(comparison.conclude(found))
-
-
-def write(comparison: Comparison, found: Compared, lives: Mapping[str, RunConfig], out: Path) -> None:
-    """Leave results.json and comparison.html in the directory."""
-    from experiments import comparison_page  # needs plotly, see `run_files.claim`
-
-    said, each = concluded(comparison, found), compared.sentences(found)
-    results = compared.as_json(found) | {"answer": [*said, *each], "of": work_of(comparison, lives)}
-    out_file.write(out / RESULTS, results)
-    given = {some.name: some.given for some in comparison.conditions}
-    atomic_write(out / PAGE, comparison_page.render(found, said or each, lives, given=given).encode())
 
 
 def _name(function: Callable[..., Any]) -> str:

@@ -16,52 +16,39 @@ With ``--resume`` what is there is not done again.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import hashlib
-import io
 import json
 import math
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import as_completed
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 from tyro.conf import arg
 
-import detection.embed
 from agents.errors import InputError
-from detection import checkpoints, files
-from detection.data.coco import annotation_file_of
 from experiments import command_line, comparison, detectors_text, out_file, run_files
-from experiments.baselines import PHOTOGRAPHS, SHAPES, BaselinesConfig
+from experiments.baselines import BaselinesConfig
 from experiments.comparison import Lived
 from experiments.detectors_found import BACKBONE, PYRAMID, Detectors
+from experiments.detectors_sights import Set, Sight, found_in, see, seen, sights_of
 from experiments.lab import records
-from experiments.lab.records import Record
-from experiments.lab.runs import DETECTOR
 from experiments.measuring import library_summary
 from experiments.pieces import Figures, Found, Kept, Measure, over_seeds, program
 from experiments.report_text import count
 from experiments.run_society import RunConfig, usual
-from experiments.workers import processors, workers
 from knowledge_graph.files import atomic_write
 
 PROG = "detectors"
 DESCRIPTION = "Let societies live among what detectors see, and ask whether better ones make better societies."
 
 RESULTS, PAGE, PIECES, OBJECTS = "results.json", "detectors.html", "pieces.jsonl", "objects"
-SPLIT, LEARNED = "val2017", "train2017"
-"""Where the objects are from, which no detector has learned from, and where those are that they have."""
-
 AGENTS, STEPS, SEEDS = 100, 100, 3
 QUICK_AGENTS, QUICK_STEPS, QUICK_SEEDS = 24, 20, 1
-UNTRAINED = "mini"
-"""The preset whose training begins with the backbone as ImageNet left it."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -94,10 +81,7 @@ class DetectorsConfig:
     """One detector of each row, small and short lives: to see that it works."""
 
     def __post_init__(self) -> None:
-        for name, least in (("agents", 2), ("steps", 1), ("seeds", 1)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise InputError(f"{name} is {value}, but it must be at least {least}")
+        command_line.at_least(self, agents=2, steps=1, seeds=1)
         if not 0 <= self.min_side < math.inf:
             raise InputError(f"min_side is {self.min_side}; give a number of pixels from 0 up")
 
@@ -115,69 +99,14 @@ class DetectorsConfig:
         }
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Sight:
-    """The objects of a set as one network sees them."""
-
-    name: str
-    """Of the detector: shapes/b4-lr1e-3-seed0; what was not trained on the set is called untrained."""
-    data: Path
-    features: str
-    """`PYRAMID` or `BACKBONE`."""
-    checkpoint: Path | None
-    """None: the network that the preset `UNTRAINED` begins with."""
-    sides: tuple[int, int]
-    """To which images are resized."""
-    min_side: float
-    file: Path
-    """For the vectors."""
-
-    @property
-    def title(self) -> str:
-        """In pieces of work."""
-        return f"{self.name}, {self.features}"
-
-    @property
-    def words(self) -> list[str]:
-        """What `detection.embed` is told."""
-        by = ["--preset", UNTRAINED] if self.checkpoint is None else ["--checkpoint", str(self.checkpoint)]
-        short, long = map(str, self.sides)
-        return [
-            *(*by, "--data", str(self.data), "--split", SPLIT, "--features", self.features),
-            *("--short-side", short, "--max-side", long, "--min-side", str(self.min_side)),
-            *("--device", "cpu", "--workers", "0", "--out", str(self.file)),
-        ]
-
-    @property
-    def source(self) -> dict[str, Any]:
-        """What the file must say that it is of."""
-        return {
-            "checkpoint": None if self.checkpoint is None else checkpoints.fingerprint(self.checkpoint),
-            "preset": UNTRAINED if self.checkpoint is None else None,
-            "annotations": {SPLIT: checkpoints.fingerprint(annotation_file_of(self.data, SPLIT))},
-            "features": self.features,
-            "min_side": self.min_side,
-        }
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Set:
-    """The detectors of one set of images."""
-
-    name: str
-    """What the records call it."""
-    data: Path
-    records: Sequence[Record]
-    """Of those that left a detector."""
-    lost: int
-    """How many left a record alone: their training diverged, or the detector has been removed."""
-
-
 def main(args: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     config = command_line.parse(DetectorsConfig, args, prog=PROG, description=DESCRIPTION)
-    sets = found_in(config)
-    sights = {one.name: sights_of(one, config) for one in sets}
+    sets = found_in(config.runs, config.photographs, one_a_row=config.quick)
+    sights = {
+        one.name: sights_of(one, config.runs, min_side=config.min_side, out=config.out / OBJECTS / one.name)
+        for one in sets
+    }
     every = [sight for some in sights.values() for sight in some]
     work = work_of(config, every)
     goes_on = config.resume and (config.out / PIECES).exists()
@@ -194,100 +123,6 @@ def main(args: Sequence[str] | None = None) -> int:
     print(f"\n{count(len(every), 'sight')} x {count(len(config.chosen_seeds), 'life', 'lives')} in {seconds:.0f} s")
     print(f"Page: {config.out / PAGE}")
     return 0
-
-
-# ---- what there is to look with
-
-
-def found_in(config: DetectorsConfig) -> list[Set]:
-    """The sets of images on which detectors were trained that are there to be looked through.
-
-    Raises
-    ------
-    InputError
-        If there are none, or a set is not the one that they learned from.
-    """
-    rows = BaselinesConfig(preset="mini").known
-    every = [one for one in records.read_all(config.runs / "results", scale="mini") if one.row in rows]
-    if not every:
-        raise InputError(
-            f"runs is {config.runs}, which has no records in {config.runs / 'results'}; give the directory that "
-            "experiments.baselines --preset mini wrote to"
-        )
-    # In the order of the table, and each row's by seed.
-    ordered = [record for name in rows for record in records.of_row(every, name)]
-    sets = []
-    for name, data in ((SHAPES, config.runs / SHAPES), (PHOTOGRAPHS, config.photographs)):
-        of_set = [record for record in ordered if record.data == name]
-        there = [record for record in of_set if detector_of(record, config.runs).is_file()]
-        if not there or data is None:
-            continue
-        check(data, there)
-        first = {record.row: record for record in reversed(there)}
-        chosen = [record for record in there if not config.quick or first[record.row] is record]
-        sets.append(Set(name=name, data=data, records=chosen, lost=len(of_set) - len(there)))
-    if not sets:
-        why = "" if config.photographs else f", or those of photographs without --{PHOTOGRAPHS} DIR"
-        raise InputError(
-            f"runs is {config.runs}, which has records, but no {DETECTOR} beside them{why}; give a directory whose "
-            "detectors have not been removed"
-        )
-    return sets
-
-
-def detector_of(record: Record, runs: Path) -> Path:
-    """Where the detector of a record lies."""
-    return runs / "runs" / record.data / f"{record.row}-seed{record.seed}" / DETECTOR
-
-
-def check(data: Path, found: Sequence[Record]) -> None:
-    """See that a set is the one that detectors learned from, and has other images to look at."""
-    for split in (LEARNED, SPLIT):
-        if not annotation_file_of(data, split).is_file():
-            raise InputError(
-                f"{annotation_file_of(data, split)} does not exist; give the set that the detectors were trained on"
-            )
-    learned = checkpoints.fingerprint(annotation_file_of(data, LEARNED))
-    for record in found:
-        if record.annotations != learned:
-            raise InputError(
-                f"{record.row}, seed {record.seed}, learned from other images than those of {data}; give the set that "
-                "it was trained on"
-            )
-
-
-def sights_of(one: Set, config: DetectorsConfig) -> list[Sight]:
-    """All that the objects of a set are seen through: each detector in two ways, and the untrained backbone."""
-    there = config.out / OBJECTS / one.name
-    found = []
-    sides = (0, 0)
-    for record in one.records:
-        checkpoint = detector_of(record, config.runs)
-        model = checkpoints.load(checkpoint).config
-        sides = (model.short_side, model.max_side)
-        name = f"{record.row}-seed{record.seed}"
-        found += [
-            Sight(
-                name=f"{one.name}/{name}",
-                data=one.data,
-                features=features,
-                checkpoint=checkpoint,
-                sides=sides,
-                min_side=config.min_side,
-                file=there / f"{name}-{features}.npz",
-            )
-            for features in (PYRAMID, BACKBONE)
-        ]
-    untrained = Sight(
-        name=f"{one.name}/untrained",
-        data=one.data,
-        features=BACKBONE,
-        checkpoint=None,
-        sides=sides,
-        min_side=config.min_side,
-        file=there / "untrained.npz",
-    )
-    return [*found, untrained]
 
 
 def work_of(config: DetectorsConfig, sights: Sequence[Sight]) -> dict[str, Any]:
@@ -310,57 +145,15 @@ def claim(out: Path, work: Mapping[str, Any], *, resume: bool) -> Kept:
     InputError
         If it cannot be made or written to, has lives that nobody asked to go on with, or such of other work.
     """
-    run_files.claim(out)
-    for name in (RESULTS, PAGE, PIECES):
-        if (out / name).is_dir():
-            raise InputError(f"out is {out}, where {name} is a directory; remove that, or give another directory")
-    kept = Kept(path=out / PIECES, of=work)
-    if kept.path.exists() and not resume:
+    if (out / PIECES).is_file() and not resume:
         raise InputError(f"out is {out}, which has lives that were begun before; give --resume, or another directory")
+    kept = run_files.claim_for_pieces(out, work, pieces=PIECES, results=(RESULTS, PAGE), resume=resume)
     # Said before anything is seen, so that what is seen is known to be of the same program.
     kept.begin(kept.done())
-    for name in (RESULTS, PAGE):
-        (out / name).unlink(missing_ok=True)
     return kept
 
 
-# ---- seeing, and living
-
-
-def see(sights: Sequence[Sight]) -> None:
-    """Write down the objects as they are seen, side by side.
-
-    Raises
-    ------
-    InputError
-        If what a network makes of an image is no number.
-    """
-    if not sights:
-        return
-    for directory in {sight.file.parent for sight in sights}:
-        directory.mkdir(parents=True, exist_ok=True)
-    with workers(min(len(sights), processors())) as pool:
-        futures = {pool.submit(look, sight): sight for sight in sights}
-        for place, future in enumerate(as_completed(futures), start=1):
-            future.result()
-            print(f"seen {place} of {len(sights)}: {futures[future].title}", file=sys.stderr, flush=True)
-
-
-def look(sight: Sight) -> None:
-    """Write one file; what the program says is not shown, for others speak at the same time."""
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        detection.embed.main(sight.words)
-
-
-def seen(sight: Sight) -> bool:
-    """Whether the file is there, whole, and of the same."""
-    try:
-        said = json.loads(str(files.read_arrays(sight.file)["source"]))
-    except (ValueError, KeyError, RecursionError):
-        return False
-    sides = {"short_side": sight.sides[0], "max_side": sight.sides[1]}
-    wanted = {name: value for name, value in sight.source.items() if name != "preset"} | sides
-    return isinstance(said, dict) and all(said.get(name) == value for name, value in wanted.items())
+# ---- living
 
 
 def measures(sights: Sequence[Sight], config: DetectorsConfig) -> dict[str, Measure]:

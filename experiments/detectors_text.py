@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.compared import change, interval, listed
+from experiments.compared import change, in_a_line, listed, paired
 from experiments.detectors_found import BACKBONE, FIGURES, PYRAMID, Detectors
 from experiments.lab.rows import Row
 from experiments.lab.sentences import HEADINGS
@@ -100,7 +100,7 @@ def features(found: Detectors) -> str:
 
 def beside(found: Detectors) -> str:
     """What the library tells, row by row, beside raw features and single views."""
-    raw, best = (interval(found.of("library") - found.of(other)) for other in ("raw", "best_view"))
+    raw, best = (paired(found.of("library"), found.of(other)) for other in ("raw", "best_view"))
     said = {1: "more than", -1: "less than", 0: "neither more nor less, as far as can be shown, than"}
     return (
         f"Row by row the library tells {said[raw.sign]} raw features do ({change(raw)}), and {said[best.sign]} the "
@@ -113,7 +113,8 @@ def otherwise(found: Detectors) -> str:
     named = {figure: found.together("ap", figure) for figure in ("talk", "efficiency", "concepts", "narrow")}
 
     def of(sign: int) -> str:
-        return listed([f"{_lower(FIGURES[name])} ({told_of(one)})" for name, one in named.items() if one.sign == sign])
+        chosen = {name: one for name, one in named.items() if one.sign == sign}
+        return listed([f"{in_a_line(FIGURES[name])} ({told_of(one)})" for name, one in chosen.items()])
 
     signs = {one.sign for one in named.values()}
     parts = [
@@ -241,7 +242,3 @@ def _too_few(along: Correlation) -> str:
 
 def _named(row: Row, ap: float) -> str:
     return f"{row.title}, AP {number(ap, 3)}"
-
-
-def _lower(what: str) -> str:
-    return what[0].lower() + what[1:]

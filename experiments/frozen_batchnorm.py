@@ -25,7 +25,7 @@ from tyro.conf import arg
 from detection import files
 from detection.errors import InputError
 from experiments import command_line, out_file
-from experiments.lab import drawing, norms, norms_page
+from experiments.lab import drawing, norms, norms_page, norms_text
 from experiments.pieces import Kept, Measure, over_seeds, program
 from knowledge_graph.files import atomic_write
 
@@ -67,12 +67,12 @@ def main(args: Sequence[str] | None = None) -> int:
     data = config.out / "shapes"
     drawing.draw(data, quick=config.quick)
     found = over_seeds(measures(data, quick=config.quick), range(config.seeds), kept=kept, resume=config.resume)
-    answers = norms_page.answers(found)
+    answers = norms_text.answers(found)
     atomic_write(config.out / "report.html", norms_page.render(found, seeds=config.seeds).encode())
     results = {name: {figure: list(values) for figure, values in figures.items()} for name, figures in found.items()}
     out_file.write(config.out / "results.json", {"answers": answers, "figures": results})
     kept.remove()
-    print(norms_page.table(found))
+    print(norms_text.table(found))
     for question, sentences in answers.items():
         print(f"\n{question}\n" + "\n".join(f"  {sentence}" for sentence in sentences))
     print(f"\nReport: {config.out / 'report.html'}")

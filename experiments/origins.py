@@ -99,16 +99,14 @@ ones, where nothing else is said; so is what was taken up."""
 
 def main(args: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    from experiments import comparison_page, origins_answer
-
     config = command_line.parse(ComparisonConfig, args, prog=PROG, description=QUESTION)
     plan = comparison_for(config)
     out = config.out or Path("runs") / PROG
-    lives = comparison.lives_of(plan, config)
-    comparison.check_lives(plan, lives)
-    kept = comparison.claim(out, comparison.work_of(plan, lives), resume=config.resume)
     started = time.perf_counter()
-    found = comparison.compare(plan, lives, config.chosen_seeds, kept=kept, resume=config.resume)
+    found, lives, work = comparison.gone_through(plan, config, out)
+
+    from experiments import comparison_page, origins_answer  # need plotly, see `run_files.claim`
+
     by_origin = origins_answer.by_origin(found)
     said = origins_answer.sentences(found, by_origin)
     if EMBEDDED not in found.found:
@@ -117,7 +115,7 @@ def main(args: Sequence[str] | None = None) -> int:
         "by_origin": compared.as_json(by_origin),
         "survival": origins_answer.survival(found),
         "answer": said,
-        "of": comparison.work_of(plan, lives),
+        "of": work,
     }
     out_file.write(out / comparison.RESULTS, results)
     section = origins_answer.section(found, by_origin)
@@ -125,8 +123,7 @@ def main(args: Sequence[str] | None = None) -> int:
     print(compared.table(found, found.answers))
     print(f"\nIn the society of {MIXED}, by origin\n\n{compared.table(by_origin, by_origin.answers)}")
     print("\n" + "\n".join(said))
-    print(f"\n{len(found.found)} x {len(found.seeds)} lives in {time.perf_counter() - started:.0f} s")
-    print(f"Page: {out / comparison.PAGE}")
+    print(comparison.ending(found, out, seconds=time.perf_counter() - started))
     return 0
 
 

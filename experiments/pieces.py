@@ -12,7 +12,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import as_completed
+from concurrent.futures import BrokenExecutor, as_completed
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -73,10 +73,10 @@ class Kept:
             }
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise InputError(f"{self.path} does not hold finished pieces of work; remove it to begin anew") from error
-        if of != json.loads(json.dumps(dict(self.of))):
+        asked = json.loads(json.dumps(dict(self.of)))
+        if of != asked:
             raise InputError(
-                f"{self.path} is of other work ({_difference(of, dict(self.of))}); ask for the same, or remove it to "
-                "begin anew"
+                f"{self.path} is of other work ({_difference(of, asked)}); ask for the same, or remove it to begin anew"
             )
         return found
 
@@ -111,6 +111,8 @@ def over_seeds(
     ------
     ValueError
         If there are no seeds, or the figures of two seeds have different names.
+    InputError
+        If a process is lost, as where the system takes it for its memory.
     """
     if len(seeds) == 0:
         raise ValueError("measuring needs at least one seed; got none")
@@ -131,7 +133,14 @@ def over_seeds(
         futures = {pool.submit(measures[name], seed): (name, seed) for name, seed in left}
         for future in as_completed(futures):
             name, seed = futures[future]
-            results[name, seed] = found = dict(future.result())
+            try:
+                results[name, seed] = found = dict(future.result())
+            except BrokenExecutor as error:
+                again = "ask for less" if kept is None else "ask for less, or go on with --resume"
+                raise InputError(
+                    f"a process ended before its work did, as if killed or out of memory, with {len(results)} of "
+                    f"{len(wanted)} pieces done; {again}"
+                ) from error
             with naming(file.name):
                 file.write(as_line(name, seed, found) + "\n")
                 file.flush()
@@ -151,8 +160,10 @@ def as_line(name: str, seed: int, found: Mapping[str, float]) -> str:
 def _difference(one: object, other: Mapping[str, Any]) -> str:
     if not isinstance(one, dict):
         return "its first line does not say of what"
-    name = next(name for name in {**one, **other} if one.get(name) != other.get(name))
-    return f"{name} is {one.get(name)!r} there, {other.get(name)!r} here"
+    nothing = object()
+    name = next(name for name in {**one, **other} if one.get(name, nothing) != other.get(name, nothing))
+    there, here = (repr(some[name]) if name in some else "not said" for some in (one, other))
+    return f"{name} is {there} there, {here} here"
 
 
 def _gathered(figures: Sequence[Mapping[str, float]], what: str) -> Found:

@@ -39,10 +39,10 @@ from detection import checkpoints, coco_eval, files, presets
 from detection.data.coco import CocoDataset, annotation_file_of
 from detection.data.loading import refuse_bare
 from detection.embed import EmbedConfig
-from detection.objects import annotated
 from detection.training.directory import CONFIG
 from detection.training.loop import CHECKPOINT
 from experiments import command_line, run_files, run_society
+from experiments.closing_table import number
 
 PROG = "pixels_to_minds"
 DESCRIPTION = "Train or load a detector, see objects through it, and let a society live among them."
@@ -55,6 +55,9 @@ PLAN, DETECTOR, MEASURED, OBJECTS, SOCIETY, FIGURES = (
     "society",
     "pixels_to_minds.json",
 )
+WRITTEN = (PLAN, MEASURED, OBJECTS, FIGURES)
+"""Files of the directory; the others are directories of one stage each."""
+
 THUMBNAIL = 48
 """Pixels of the pictures of objects in the report."""
 
@@ -131,10 +134,11 @@ def main(args: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     config = command_line.parse(PixelsConfig, args, prog=PROG, description=DESCRIPTION)
     splits = config.split or splits_of(config.data)
-    check(config, splits)
+    listed = stages(config, splits)
+    check(config, splits, listed)
     begin(config.out, plan(config, splits), resume=config.resume)
-    spent = {}
-    for stage in stages(config, splits):
+    spent = spent_before(config.out)
+    for stage in listed:
         if stage.done():
             print(f"{PROG}: {stage.name}: done before", file=sys.stderr)
             continue
@@ -169,8 +173,8 @@ def splits_of(data: Path) -> tuple[str, ...]:
     return found
 
 
-def check(config: PixelsConfig, splits: Sequence[str]) -> None:
-    """Refuse what would only fail after long work.
+def check(config: PixelsConfig, splits: Sequence[str], listed: Sequence[Stage]) -> None:
+    """Refuse what would only fail after long work in the stages that are ``listed``.
 
     Raises
     ------
@@ -189,7 +193,7 @@ def check(config: PixelsConfig, splits: Sequence[str]) -> None:
             )
     if config.val_split not in splits and annotation_file_of(config.data, config.val_split).is_file():
         CocoDataset(config.data, config.val_split)
-    words = {stage.name: stage.args for stage in stages(config, splits)}
+    words = {stage.name: stage.args for stage in listed}
     run_society.parse(words["society"])
     asked = command_line.parse(EmbedConfig, words["embed"], prog=PROG, description=DESCRIPTION)
     check_objects(asked, seed=config.seed)
@@ -208,14 +212,11 @@ def check_objects(asked: EmbedConfig, *, seed: int) -> None:
         for dataset in datasets:
             refuse_bare(dataset)
     moved = detection.embed.shifts(datasets)
-    images = [
-        place.id + moved[place.dataset.split].images
-        for place in detection.embed.to_look_at(datasets, asked)
-        for _ in annotated(place, min_side=asked.min_side, with_masks=False).labels
-    ]
+    numbers = detection.embed.annotated_in(datasets, asked)
+    images = [place.id + moved[place.dataset.split].images for place in numbers]
+    groups = np.repeat(np.array(images, dtype=np.int64), list(numbers.values()))
     # Who is held out depends on the images alone, so that numbers of no meaning are refused as the features would be.
-    stand_in = np.random.default_rng(0).standard_normal((len(images), worlds.MIN_FEATURES))
-    groups = np.array(images, dtype=np.int64)
+    stand_in = np.random.default_rng(0).standard_normal((len(groups), worlds.MIN_FEATURES))
     worlds.build(name=str(asked.data), raw=stand_in, seed=seed, probe=worlds.MIN_PROBE, groups=groups)
 
 
@@ -223,9 +224,15 @@ def plan(config: PixelsConfig, splits: Sequence[str]) -> dict[str, Any]:
     """What is asked for, with fingerprints of what it is made from: finished stages of anything else do not count."""
     left_out = ("data", "checkpoint", "out", "resume", "split", "device")
     fields = {name: value for name, value in vars(config).items() if name not in left_out}
+    others = [config.val_split] if config.checkpoint is not None else [config.train_split, config.val_split]
+    there = [split for split in others if annotation_file_of(config.data, split).is_file()]
     return {
         **fields,
-        "splits": {split: checkpoints.fingerprint(annotation_file_of(config.data, split)) for split in splits},
+        "splits": list(splits),  # objects stand in their order
+        "annotations": {
+            split: checkpoints.fingerprint(annotation_file_of(config.data, split))
+            for split in dict.fromkeys((*splits, *there))
+        },
         "checkpoint": None if config.checkpoint is None else checkpoints.fingerprint(config.checkpoint),
     }
 
@@ -244,7 +251,7 @@ def begin(out: Path, work: Mapping[str, Any], *, resume: bool) -> None:
             raise InputError(
                 f"out is {out}, where there is such a run already; go on with it by --resume, or give another directory"
             )
-        run_files.claim(out)
+        run_files.claim(out, WRITTEN)
         files.write_json(path, work)
         return
     if not path.is_file():
@@ -259,7 +266,7 @@ def begin(out: Path, work: Mapping[str, Any], *, resume: bool) -> None:
         raise InputError(
             f"the run in {out} is of other work ({name} is not the same); ask for the same, or give another directory"
         )
-    run_files.claim(out)
+    run_files.claim(out, WRITTEN)
 
 
 def stages(config: PixelsConfig, splits: Sequence[str]) -> list[Stage]:
@@ -344,6 +351,14 @@ def trained(path: Path, iterations: int) -> bool:
     return bool((checkpoints.load(path).training or {}).get("iteration", 0) >= iterations)
 
 
+def spent_before(out: Path) -> dict[str, float]:
+    """Seconds of each stage, where the run was finished before: who resumes it has nothing to do, and spends none."""
+    try:
+        return dict(json.loads((out / FIGURES).read_text(encoding="utf-8"))["seconds"])
+    except (OSError, ValueError, TypeError, KeyError):  # not finished, or damaged: the file is written anew
+        return {}
+
+
 def carry_out(stage: Stage) -> int:
     """Call the program of a stage; returns its exit status."""
     print(f"\n{PROG}: {stage.name}: {stage.command}", file=sys.stderr, flush=True)
@@ -375,7 +390,7 @@ def closing(found: Mapping[str, Any]) -> str:
     detector = found["detector"] or {}
     rows = [
         ("pixels", f"{found['data']}, {', '.join(found['splits'])}", _seconds(found, "train", "measure")),
-        ("detector", f"AP {_number(detector.get('AP'))}, AP50 {_number(detector.get('AP50'))}", ""),
+        ("detector", f"AP {number(detector.get('AP'))}, AP50 {number(detector.get('AP50'))}", ""),
         (
             "objects",
             f"{found['objects']:,} of {found['categories']} categories, {found['dimensions']} features",
@@ -387,14 +402,14 @@ def closing(found: Mapping[str, Any]) -> str:
             f"{found['society']['n_steps']:,} steps",
             _seconds(found, "society"),
         ),
-        ("library", f"{_number(library['n_concepts'], 0)} concepts, efficiency {_number(library['efficiency'])}", ""),
+        ("library", f"{number(library['n_concepts'], 0)} concepts, efficiency {number(library['efficiency'])}", ""),
         (
             "categories told",
-            f"{_number(library['label_accuracy'])} by the library, {_number(library['raw_label_accuracy'])} by all "
-            f"features, {_number(library['best_single_view_label_accuracy'])} by the best single view",
+            f"{number(library['label_accuracy'])} by the library, {number(library['raw_label_accuracy'])} by all "
+            f"features, {number(library['best_single_view_label_accuracy'])} by the best single view",
             "",
         ),
-        ("talk understood", f"{_number(talk['success'])}, guessing {_number(talk['chance'])}", ""),
+        ("talk understood", f"{number(talk['success'])}, guessing {number(talk['chance'])}", ""),
     ]
     wide = max(len(name) for name, _, _ in rows)
     return "\n".join(f"{name:<{wide}}  {said}{f' ({took})' if took else ''}" for name, said, took in rows)
@@ -403,10 +418,6 @@ def closing(found: Mapping[str, Any]) -> str:
 def _seconds(found: Mapping[str, Any], *names: str) -> str:
     spent = sum(found["seconds"].get(name, 0.0) for name in names)
     return f"{spent:.0f} s" if spent >= 0.5 else ""
-
-
-def _number(value: float | None, digits: int = 3) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import json
 from collections.abc import Sequence
 from importlib.resources import files
@@ -19,7 +20,7 @@ MAP_BUTTONS = ["zoomIn2d", "zoomOut2d", "pan2d", "resetScale2d", "toImage"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Plot:
-    """A chart with its heading and what to know to read it (HTML), and what a reader who cannot see it is told."""
+    """A chart with its heading, which whoever cannot see it is told, and what to know to read it (HTML both)."""
 
     name: str
     heading: str
@@ -34,7 +35,7 @@ class Plot:
         height = int(self.figure.layout.height)
         return (
             f'<figure class="sheet"><h3>{self.heading}</h3>{note}<div class="plot" id="plot-{self.name}" role="img" '
-            f'aria-label="{esc(self.heading)}" style="height:{height}px"></div></figure>'
+            f'aria-label="{esc(html.unescape(self.heading))}" style="height:{height}px"></div></figure>'
         )
 
 

@@ -39,10 +39,10 @@ def percent(value: Any) -> str:
     if found is None:
         return DASH
     whole = round(100 * found)
-    digits = 1 if (whole == 100 and found < 1) or (whole == 0 and found > 0) else 0
+    digits = 1 if (whole == 100 and found < 1) or (whole == 0 and found != 0) else 0
     # 99.97% is not 100.0%: what is left of a decimal is cut off, not rounded up.
     shown = min(100 * found, 99.9) if digits and found < 1 else 100 * found
-    return f"{shown:.{digits}f}%".replace("-", "\N{MINUS SIGN}")
+    return f"{number(shown, digits)}%"
 
 
 def count(n: Any, one: str, many: str | None = None) -> str:

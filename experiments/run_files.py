@@ -28,6 +28,7 @@ from agents.config import SocietyConfig
 from agents.errors import InputError
 from agents.society import Society
 from experiments.measuring import Recorder, metrics
+from experiments.pieces import Kept
 from knowledge_graph import storage
 from knowledge_graph.export import to_graphml, to_json, to_node_link
 from knowledge_graph.files import atomic_write, remove_unfinished
@@ -66,8 +67,8 @@ def config_fields(config: SocietyConfig) -> dict[str, Any]:
     return {name: value for name, value in dataclasses.asdict(config).items() if name not in ("out", "resume")}
 
 
-def claim(out: Path) -> None:
-    """Make the directory for the results, or leave everything as it was and say why it cannot be.
+def claim(out: Path, names: Sequence[str] = (CONFIG, CHECKPOINT, *RESULTS)) -> None:
+    """Make the directory for files of these names, or leave everything as it was and say why it cannot be.
 
     What an earlier program that was killed had only begun to write there is removed.
 
@@ -91,10 +92,28 @@ def claim(out: Path) -> None:
         in_the_way = isinstance(error, FileExistsError | NotADirectoryError)
         why = "a file is in the way" if in_the_way else error.strerror
         raise InputError(f"out is {out}, which cannot be written to ({why}); give another directory") from error
-    for name in (CONFIG, CHECKPOINT, *RESULTS):
+    for name in names:
         if (out / name).is_dir():
             raise InputError(f"out is {out}, where {name} is a directory; remove that, or give another directory")
     remove_unfinished(out)
+
+
+def claim_for_pieces(out: Path, work: Mapping[str, Any], *, pieces: str, results: Sequence[str], resume: bool) -> Kept:
+    """Make the directory for results of long work, and say in which file its ``pieces`` are kept; earlier results go.
+
+    Raises
+    ------
+    InputError
+        If it cannot be made or written to, or the pieces in it that are to be gone on with are of other work. Then
+        everything is left as it was.
+    """
+    claim(out, (*results, pieces))
+    kept = Kept(path=out / pieces, of=work)
+    if resume:
+        kept.done()
+    for name in results:
+        (out / name).unlink(missing_ok=True)
+    return kept
 
 
 def save(society: Society, recorder: Recorder, config: Mapping[str, object], out: Path, lived_s: float) -> None:

@@ -8,6 +8,7 @@ Every file appears whole or not at all; an interrupted run goes on with ``--resu
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 import signal
 import sys
@@ -300,6 +301,14 @@ def make_world(config: RunConfig) -> World:
     if config.world == "objects":
         return worlds.objects(seed=config.seed, probe=config.probe)
     return worlds.table(Path(config.world), seed=config.seed, label=config.label, probe=config.probe)
+
+
+def digest_of(world: str) -> str | None:
+    """A digest of the file that a world is read from; None for one that is read from none."""
+    file = Path(world)
+    if world in WORLDS or not file.is_file():
+        return None
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
 
 
 def live(society: Society, recorder: Recorder, config: RunConfig, out: Path, started: float) -> int:

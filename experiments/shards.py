@@ -8,7 +8,6 @@ makes no difference to what comes of them: in this process, one after the other,
 from __future__ import annotations
 
 import dataclasses
-import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -26,6 +25,7 @@ from agents.world import World
 from experiments import command_line, out_file
 from experiments.on_dask import on_dask
 from experiments.run_society import RunConfig, check_room, life_in, make_world
+from experiments.sweeps.places import check_address
 
 PROG = "shards"
 
@@ -72,8 +72,7 @@ class ShardsConfig(SocietyConfig):
             raise InputError(
                 f"merge_interval is {self.merge_interval}, but shards merge together; give merge_days instead"
             )
-        if self.scheduler is not None and not re.fullmatch(r"((tcp|tls|ucx|wss?)://)?\S+:\d+/?", self.scheduler):
-            raise InputError(f"scheduler is {self.scheduler!r}, but it must be an address like tcp://HOST:8786")
+        check_address(self.scheduler)
         if self.keep is not None and self.scheduler is None:
             raise InputError(f"keep is {self.keep}, but in this process nothing is lost; give it with --scheduler")
 

@@ -33,6 +33,9 @@ Kind = Literal["society", "tensors", "own draws", "plain", "wealth", "frames"]
 
 WorldName = Literal["planted", "digits"]
 
+COPIED, COPIES = 2**27, 5
+"""Bytes that each thread copies to tell how fast memory is, and how often; the fastest time counts."""
+
 SELDOM = 10_000
 """Agents of whom it is measured what happens now and then."""
 
@@ -260,12 +263,12 @@ def touched_bytes(people: Population) -> float:
     return float(sum(columns[name].nbytes for name in whole) + memory + in_use) / len(people)
 
 
-def stream_bytes_per_s(threads: int, *, size: int = 2**27, repeats: int = 5) -> float:
+def stream_bytes_per_s(threads: int) -> float:
     """How many bytes this machine reads and writes a second when ``threads`` copy arrays much larger than caches."""
-    arrays = [np.ones(size // 8) for _ in range(2 * threads)]
+    arrays = [np.ones(COPIED // 8) for _ in range(2 * threads)]
     seconds = list[float]()
     with ThreadPoolExecutor(threads) as pool:
-        for _ in range(repeats):
+        for _ in range(COPIES):
             spent, _ = timed(lambda: list(pool.map(np.copyto, arrays[:threads], arrays[threads:])))
             seconds.append(spent)
-    return 2 * threads * size / min(seconds)
+    return 2 * threads * COPIED / min(seconds)

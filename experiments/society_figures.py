@@ -118,19 +118,17 @@ def feelings(lived: Lived) -> dict[str, float]:
     )
 
 
-def hill(weights: NDArray[np.number], *, order: float = 1.0) -> float:
-    """The effective number of kinds with these weights (any shape, scale and order; not negative); 0 without any.
+def hill(weights: NDArray[np.number]) -> float:
+    """The effective number of kinds with these weights (any shape and scale; not negative); 0 without any.
 
-    (sum p^q)^(1 / (1 - q)) of their shares p, for q = 1 its limit, exp of the entropy (Hill 1973, eq. 5).
+    exp of the entropy of their shares, the number of order 1 (Hill 1973, eq. 5).
     """
     share = np.asarray(weights, dtype=np.float64).ravel()
     share = share[share > 0]
     if not len(share):
         return 0.0
     share = share / share.sum()
-    if order == 1.0:
-        return float(np.exp(-(share * np.log(share)).sum()))
-    return float((share**order).sum() ** (1.0 / (1.0 - order)))
+    return float(np.exp(-(share * np.log(share)).sum()))
 
 
 def projections(levels: NDArray[np.floating], held: NDArray[np.bool_]) -> list[NDArray[np.float64]]:

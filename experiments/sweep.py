@@ -16,13 +16,12 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
-import hashlib
-import re
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from types import FrameType
@@ -36,7 +35,7 @@ from agents.errors import InputError
 from detection.files import naming
 from experiments import command_line, out_file, run_files
 from experiments.pieces import Figures, Kept, as_line, program
-from experiments.run_society import settle
+from experiments.run_society import digest_of, settle
 from experiments.sweeps import places, plan, table
 from experiments.sweeps.plan import Plan, Run
 from experiments.sweeps.running import Outcome, Submits, figure_names, outcomes
@@ -69,8 +68,7 @@ class SweepConfig:
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 0:
             raise InputError(f"workers is {self.workers}, but it must be at least 0")
-        if self.scheduler is not None and not re.fullmatch(r"((tcp|tls|ucx|wss?)://)?\S+:\d+/?", self.scheduler):
-            raise InputError(f"scheduler is {self.scheduler!r}, but it must be an address like tcp://HOST:8786")
+        places.check_address(self.scheduler)
         if self.workers is not None and self.scheduler is not None:
             raise InputError(
                 f"workers is {self.workers}, but the cluster of scheduler {self.scheduler} has its own; leave out one"
@@ -101,7 +99,9 @@ def main(args: Sequence[str] | None = None) -> int:
         with places.cluster(config.scheduler):  # before anything of an earlier sweep goes
             pass
     out = config.out or Path("runs") / config.spec.stem
-    kept = claim(out, work_of(asked, runs), resume=config.resume)
+    kept = run_files.claim_for_pieces(
+        out, work_of(asked, runs), pieces=RUNS, results=(TABLE, TIMES, RESULTS, PAGE), resume=config.resume
+    )
     done = kept.done() if config.resume else {}
     kept.begin(done)
     done = {run.key: done[run.key] for run in runs if run.key in done}
@@ -129,7 +129,8 @@ def check(asked: Plan, runs: Sequence[Run]) -> None:
     InputError
         If not, with the combination; or if there is no figure of a name that the plan has.
     """
-    if asked.figures and (strange := set(asked.figures) - set(names := figure_names())):
+    candidates = sorted({run.config.candidates for run in runs if run.replication == 1})
+    if asked.figures and (strange := set(asked.figures) - set(names := figure_names(candidates))):
         near = difflib.get_close_matches(min(strange), names, n=1) or ["library.efficiency"]
         raise InputError(f"figures has {min(strange)!r}, which is no figure of a run; {near[0]!r} is")
     some = [run for run in runs if run.replication == 1 and sum(place > 0 for place in run.combination.places) <= 1]
@@ -154,31 +155,12 @@ def work_of(asked: Plan, runs: Sequence[Run]) -> dict[str, Any]:
     Values of parameters and replications may be added.
     """
     work: dict[str, Any] = {"program": program(), "parameters": asked.parameters, "base seed": asked.seed}
+    digests = defaultdict[str, list[str]](list)  # files in different directories may have one name
     for world in sorted({run.combination.config.world for run in runs if run.replication == 1}):
-        if (file := Path(world)).is_file():
-            work[f"world {file.name}"] = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+        if (digest := digest_of(world)) is not None:
+            digests[f"world {Path(world).name}"].append(digest)
+    work |= {name: ", ".join(some) for name, some in digests.items()}
     return work | {f"fixed {name}": value for name, value in asked.fixed.items()}
-
-
-def claim(out: Path, work: Mapping[str, Any], *, resume: bool) -> Kept:
-    """Make the directory for the results, and say where runs are kept; results of an earlier sweep go.
-
-    Raises
-    ------
-    InputError
-        If it cannot be made or written to, or the runs in it that are to be gone on with are of other work. Then
-        everything is left as it was.
-    """
-    run_files.claim(out)
-    for name in (TABLE, TIMES, RESULTS, PAGE, RUNS):
-        if (out / name).is_dir():
-            raise InputError(f"out is {out}, where {name} is a directory; remove that, or give another directory")
-    kept = Kept(path=out / RUNS, of=work)
-    if resume:
-        kept.done()
-    for name in (TABLE, TIMES, RESULTS, PAGE):
-        (out / name).unlink(missing_ok=True)
-    return kept
 
 
 def finish(

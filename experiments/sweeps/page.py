@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
-from experiments.compared import spread_of, told
+from experiments.compared import listed, spread_of, told
 from experiments.report_chart import BLUE, GREEN, MUTED, ORANGE, PURPLE, SEQUENTIAL, chart
 from experiments.report_page import Plot, Section, page
 from experiments.report_text import count, esc
@@ -39,7 +39,7 @@ def render(swept: Swept) -> str:
     if swept.failed:
         sections.insert(0, _failed_section(swept))
     parameters = [esc(name) for name in swept.plan.parameters]
-    what = f"How it goes with {_listed(parameters)}" if parameters else "The same, again and again"
+    what = f"How it goes with {listed(parameters)}" if parameters else "The same, again and again"
     combinations = count(len(swept.combinations), "combination")
     each = count(swept.plan.replications, "society", "societies")
     return page(
@@ -63,7 +63,7 @@ def _axis_section(swept: Swept, place: int) -> Section:
     if lines is not None:
         text += f" A line for each value of {esc(_named(swept.plan.axes[lines]))}."
     if also:
-        text += f" Runs with all values of {_listed([esc(some) for some in also])} are taken together."
+        text += f" Runs with all values of {listed([esc(some) for some in also])} are taken together."
     plots = [
         Plot(
             name=f"axis-{place}-{number}",
@@ -210,8 +210,3 @@ def _named(axis: Axis) -> str:
 
 def _label(values: tuple[object, ...]) -> str:
     return " and ".join(shown(value) for value in values)
-
-
-def _listed(names: list[str]) -> str:
-    *some, last = names
-    return f"{', '.join(some)} and {last}" if some else last

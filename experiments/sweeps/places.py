@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import multiprocessing
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Future
 from contextlib import contextmanager, suppress
@@ -72,6 +73,12 @@ class Cluster:
         if self.client.status != "running":
             raise BrokenExecutor("the scheduler is gone")
         return self.executor.submit(fn, *args)
+
+
+def check_address(scheduler: str | None) -> None:
+    """Refuse a ``scheduler`` that is no address; None is no scheduler."""
+    if scheduler is not None and not re.fullmatch(r"((tcp|tls|ucx|wss?)://)?\S+:\d+/?", scheduler):
+        raise InputError(f"scheduler is {scheduler!r}, but it must be an address like tcp://HOST:8786")
 
 
 @contextmanager

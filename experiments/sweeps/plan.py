@@ -25,6 +25,7 @@ import difflib
 import itertools
 import json
 import math
+import os
 import tomllib
 import typing
 from collections.abc import Iterable, Mapping, Sequence
@@ -172,7 +173,7 @@ def configured(settings: Mapping[str, Any], name: str = "") -> RunConfig:
     """
     world = settings.get("world", "objects")
     # Workers may have another working directory.
-    there = world if world in WORLDS else str(Path(world).resolve())
+    there = world if world in WORLDS else os.path.realpath(world)
     try:
         return dataclasses.replace(usual(there), **({"steps": DEFAULT_STEPS} | dict(settings) | {"world": there}))
     except InputError as error:
@@ -260,7 +261,7 @@ def _values(name: str, values: Any) -> list[Any]:
     if isinstance(values, dict):
         values = _evenly(name, values, whole=kind is int)
     if not isinstance(values, list):
-        raise InputError(f"{name} is {values!r}, but it must be a list of values; put a single one under fixed")
+        raise InputError(f"{name} is {_short(values)}, but it must be a list of values; put a single one under fixed")
     if not values:
         raise InputError(f"{name} has no values; give at least one")
     return [_value(name, value) for value in values]
@@ -271,8 +272,9 @@ def _evenly(name: str, given: Mapping[str, Any], *, whole: bool) -> list[float]:
         raise InputError(f"{name} must be a list of values, or a table of from, to and number")
     number = _whole(f"number of {name}", given["number"], least=2)
     ends = [given["from"], given["to"]]
-    if not all(type(end) in (int, float) and math.isfinite(end) for end in ends):
-        raise InputError(f"{name} goes from {ends[0]!r} to {ends[1]!r}, but these must be finite numbers")
+    if not all((type(end) is int and not _long(end)) or (type(end) is float and math.isfinite(end)) for end in ends):
+        first, last = ("a very long number" if _long(end) else _short(end) for end in ends)
+        raise InputError(f"{name} goes from {first} to {last}, but these must be finite numbers of at most 64 bits")
     if number > MOST_RUNS:
         raise InputError(f"number of {name} is {number}, but it must be at most {MOST_RUNS}")
     # In fractions of what is written, so that 0.15 is among the values and not 0.15000000000000002.
@@ -285,12 +287,15 @@ def _evenly(name: str, given: Mapping[str, Any], *, whole: bool) -> list[float]:
 
 def _value(name: str, value: Any) -> Any:
     kind = _kind(name)
-    long = type(value) is int and value.bit_length() >= MOST_BITS
-    if kind is float and type(value) is int and not long:
+    if kind is float and type(value) is int and not _long(value):
         return float(value)
-    if type(value) is not kind or long or (type(value) is str and "\0" in value):
+    if type(value) is not kind or _long(value) or (type(value) is str and "\0" in value):
         raise InputError(f"{name} is {_short(value)}, but it must be {KINDS[kind]}")
     return value
+
+
+def _long(value: Any) -> bool:
+    return type(value) is int and value.bit_length() >= MOST_BITS
 
 
 def _kind(name: str) -> type:

@@ -12,7 +12,7 @@ import threading
 import time
 import traceback
 from collections import defaultdict, deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Future
 from contextlib import AbstractContextManager, contextmanager
 from queue import SimpleQueue
@@ -98,12 +98,14 @@ def figures_of(told: Mapping[str, Any]) -> Figures:
     return found
 
 
-def figure_names() -> list[str]:
-    """Names of the figures of any run: those of the smallest."""
+def figure_names(candidates: Iterable[int] = ()) -> list[str]:
+    """Names of the figures of any run: those of the smallest, and of runs with so many ``candidates`` a scene."""
     small = RunConfig(
         world="planted", agents=4, steps=1, planted_objects=200, planted_features=8, planted_factors=2, probe=20
     )
-    return list(figures_of(summary(small)))
+    names = list(figures_of(summary(small)))
+    by_candidates = [stem for name in names if (stem := name.removesuffix(f".{small.candidates}")) != name]
+    return list(dict.fromkeys([*names, *(f"{stem}.{number}" for stem in by_candidates for number in candidates)]))
 
 
 _lives, _counting = 0, threading.Lock()

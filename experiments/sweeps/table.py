@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -104,6 +105,7 @@ def times(swept: Swept) -> bytes:
 def results(swept: Swept) -> dict[str, Any]:
     """Means and standard deviations of all figures by combination, and what failed, for JSON."""
     spreads = {figure: [spread_of(row) for row in swept.values(figure)] for figure in swept.figures}
+    finished = Counter(run.combination.number for run in swept.runs if run.key in swept.done)
     return {
         "fixed": dict(swept.plan.fixed),
         "parameters": swept.plan.parameters,
@@ -113,7 +115,7 @@ def results(swept: Swept) -> dict[str, Any]:
             {
                 "combination": some.number,
                 "parameters": dict(some.settings),
-                "finished": sum(run.key in swept.done for run in swept.runs if run.combination is some),
+                "finished": finished[some.number],
                 "figures": {figure: found[some.number - 1] for figure, found in spreads.items()},
             }
             for some in swept.combinations
@@ -135,7 +137,7 @@ def results(swept: Swept) -> dict[str, Any]:
 
 def means(swept: Swept) -> tuple[list[str], list[list[str]]]:
     """Parameters and figures to print: the head of a table, and a line for each combination, mean +- sd."""
-    head = [*swept.plan.parameters, *(figure.rpartition(".")[2] for figure in swept.answers)]
+    head = [*swept.plan.parameters, *(figure.partition(".")[2] or figure for figure in swept.answers)]
     if len(set(head)) < len(head):
         head = [*swept.plan.parameters, *swept.answers]
     values = [swept.values(figure) for figure in swept.answers]

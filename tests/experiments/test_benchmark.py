@@ -102,6 +102,14 @@ def test_each_point_is_measured_in_a_process_of_its_own_whatever_the_size_of_thi
     assert small.seconds > 0
 
 
+def test_where_the_system_does_not_tell_the_peak_itself_it_is_what_was_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = bench_library.peak_mb()
+    monkeypatch.setattr(Path, "read_text", lambda path, **given: "Name:\tpython\nVmRSS:\t1 kB\n")
+    assert bench_library.peak_mb() == pytest.approx(told, rel=0.5)
+
+
 def test_a_benchmark_is_a_table_and_a_file_of_what_was_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

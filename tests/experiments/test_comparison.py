@@ -81,6 +81,15 @@ def test_a_trend_is_the_rise_of_the_straight_line_through_each_seeds_curve() -> 
     assert (found.mean, found.low, found.high) == pytest.approx((np.mean(slopes), low, high))
 
 
+@pytest.mark.parametrize("places", [(0.0, 0.02, 0.05, 0.1), (0.0, 0.02, 0.05, 0.1, 0.2)])
+def test_what_stays_the_same_has_no_trend(places: tuple[float, ...]) -> None:
+    rng = np.random.default_rng(4)
+    for by_seed in (np.full(8, 0.3), rng.random(8)):
+        found = compared.trend(np.repeat(by_seed[:, None], len(places), axis=1), np.array(places))
+        assert found.none, by_seed
+        assert found.seeds == 8
+
+
 # ---- in words
 
 
@@ -133,6 +142,9 @@ def test_a_verdict_says_what_is_better_and_what_is_poorer() -> None:
     open_ = made_up(hot=[2.0, 1.0, 3.5])
     assert compared.verdict(open_, "hot", {"tea": 1}) == "no different that 3 seeds can show in cups of tea"
     assert compared.verdict(open_, "hot", {"coffee": 1}) == "nothing that could be compared is known"
+    for known in (0, 1):
+        unknown = made_up(hot=[2.0] * known + [math.nan] * (3 - known))
+        assert compared.verdict(unknown, "hot", {"tea": 1}) == "nothing that could be compared is known"
 
 
 def test_another_condition_can_be_the_baseline() -> None:
@@ -161,6 +173,8 @@ def test_a_curve_is_put_in_words(hot: list[float], says: str) -> None:
     word = {"It rises": "a rise in ", "It falls": "a fall in "}.get(says[:8], "no trend that 3 seeds can show in ")
     assert compared.trends(found, ["tea", "coffee"]) == f"from heat 0 to 2: {word}cups of tea"
     assert compared.trends(made_up(warm=middle), ["tea"]) == "nothing is known"
+    unknown = dataclasses.replace(found, found={**found.found, "warm": {"tea": np.full(3, math.nan)}})
+    assert compared.trends(unknown, ["tea"]) == "nothing is known"
     assert compared.as_json(made_up(warm=middle))["trends"] == {}
 
 
@@ -337,7 +351,7 @@ def conclude(found: Compared) -> list[str]:
 def test_what_an_experiment_concludes_stands_first(tmp_path: Path) -> None:
     plan = dataclasses.replace(COMPARISON, figures={"tea": "Cups"}, answers=("tea",), conclude=conclude)
     found, lives = made_up(hot=[2.0, 3.1, 4.0]), dict.fromkeys(("water", "hot"), RunConfig(steps=3))
-    comparison.write(plan, found, lives, tmp_path)
+    comparison.write(plan, found, lives, tmp_path, work={})
     assert results(tmp_path)["answer"][0] == "It is <tea>."
     assert '<p class="lede">It is &lt;tea&gt;.</p>' in (tmp_path / PAGE).read_text(encoding="utf-8")
 
@@ -360,6 +374,7 @@ def test_names_from_data_are_escaped_in_the_page(whole: Path) -> None:
     assert "<b>late" not in text
     assert "<library>" not in text
     assert "Talk &lt;that&gt; succeeds" in text
+    assert 'aria-label="Talk &lt;that&gt; succeeds"' in text
 
 
 @needs_browser

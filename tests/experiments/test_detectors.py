@@ -17,11 +17,11 @@ from detection.checkpoints import Checkpoint
 from detection.config import ModelConfig
 from detection.data.coco import annotation_file_of
 from detection.fcos import FCOS
-from experiments import command_line, detectors, detectors_page, pieces
+from experiments import command_line, detectors, detectors_page, detectors_sights, pieces
 from experiments.baselines import BaselinesConfig
 from experiments.compared import MINUS
-from experiments.detectors import DetectorsConfig, found_in, look, seen, sights_of
 from experiments.detectors_found import BACKBONE, FIGURES, PYRAMID, Detectors
+from experiments.detectors_sights import Sight, found_in, look, seen, sights_of
 from experiments.detectors_text import as_json, lines_of, sentences, table
 from experiments.lab import records
 from tests.detection.small_runs import MODEL, write_set
@@ -198,12 +198,16 @@ def call(*args: str | Path) -> int:
     return command_line.run(main, prog=detectors.PROG)
 
 
+def sights_in(baselines: Path, out: Path) -> list[Sight]:
+    (one,) = found_in(baselines, None, one_a_row=False)
+    return sights_of(one, baselines, min_side=12.0, out=out)
+
+
 def test_what_is_there_is_found(baselines: Path, tmp_path: Path):
-    config = DetectorsConfig(runs=baselines, out=tmp_path)
-    (one,) = found_in(config)
+    (one,) = found_in(baselines, None, one_a_row=False)
     assert [record.row for record in one.records] == ["b4-lr1e-3", "b4-lr5e-3"]
     assert one.lost == 1
-    sights = sights_of(one, config)
+    sights = sights_in(baselines, tmp_path)
     assert [sight.title for sight in sights] == [
         "shapes/b4-lr1e-3-seed0, fpn",
         "shapes/b4-lr1e-3-seed0, backbone",
@@ -215,14 +219,12 @@ def test_what_is_there_is_found(baselines: Path, tmp_path: Path):
 
 
 def test_what_is_seen_is_known_for_what_it_is(baselines: Path, tmp_path: Path):
-    config = DetectorsConfig(runs=baselines, out=tmp_path)
-    sight, *_ = sights_of(found_in(config)[0], config)
+    sight, _, other, *_ = sights_in(baselines, tmp_path / "objects")
     assert not seen(sight)
     sight.file.parent.mkdir(parents=True)
     look(sight)
     assert seen(sight)
     assert not seen(dataclasses.replace(sight, min_side=24.0))
-    other = sights_of(found_in(config)[0], config)[2]
     assert not seen(dataclasses.replace(other, file=sight.file)), "of another detector"
     sight.file.write_bytes(sight.file.read_bytes()[:100])
     assert not seen(sight)
@@ -232,7 +234,7 @@ def test_what_is_seen_is_known_for_what_it_is(baselines: Path, tmp_path: Path):
 def test_from_detectors_to_the_page_and_on(
     baselines: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    for module in (detectors, pieces):
+    for module in (detectors_sights, pieces):
         monkeypatch.setattr(module, "processors", lambda: 1)  # to start one takes longer than all the work
     monkeypatch.setattr(detectors, "program", lambda packages: "this one")
     args = ("--runs", baselines, "--out", tmp_path / "out", "--quick", "--agents", "8", "--steps", "12")

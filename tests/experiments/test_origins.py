@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import experiments
 from agents.population import ORIGIN_NAMES
 from agents.world import World, digits, planted
 from experiments import command_line, comparison, origins, origins_answer
@@ -279,6 +282,19 @@ def test_an_interrupted_comparison_goes_on_to_the_same_result(
 
 def run(args: list[str]) -> int:
     return command_line.run(lambda: origins.main(args), prog=origins.PROG)
+
+
+def test_without_what_draws_the_page_it_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "plotly" else find_spec(name))
+    for module in ("comparison_page", "origins_answer"):  # which cannot be imported then
+        monkeypatch.setitem(sys.modules, f"experiments.{module}", None)
+        monkeypatch.delattr(experiments, module, raising=False)
+    assert run(["--world", "planted", "--quick", "--out", str(tmp_path / "out")]) == 2
+    assert "plotly, which draws the report, is not installed" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

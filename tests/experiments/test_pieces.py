@@ -1,6 +1,8 @@
 """Work in pieces: figures of all seeds, in order; what is done is kept, and not repeated."""
 
 import json
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +36,24 @@ def test_what_goes_wrong_in_another_process_is_not_swallowed() -> None:
         over_seeds({"down": roots}, [1, 4])
     with pytest.raises(ValueError, match="at least one seed"):
         over_seeds({"down": roots}, [])
+
+
+def killed(seed: int) -> dict[str, float]:
+    if seed > 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return squares(seed)
+
+
+def test_a_process_that_is_killed_is_told_of_and_what_was_done_is_kept(tmp_path: Path) -> None:
+    kept = Kept(path=tmp_path / "part", of={})
+    over_seeds({"some": killed}, [1], kept=kept)
+    with pytest.raises(
+        InputError, match=r"a process ended before its work did, .* with 1 of 2 pieces done; .*--resume"
+    ):
+        over_seeds({"some": killed}, [1, 2], kept=kept, resume=True)
+    assert kept.done() == {("some", 1): {"square": 1.0}}
+    with pytest.raises(InputError, match=r"0 of 1 pieces done; ask for less$"):
+        over_seeds({"some": killed}, [2])
 
 
 def unknown(seed: int) -> dict[str, float]:
@@ -87,6 +107,7 @@ def test_what_is_not_finite_comes_back_as_not_a_number(tmp_path: Path) -> None:
     ("content", "says"),
     [
         ('{"quick": false}\n', "of other work (quick is False there, True here)"),
+        ('{"quick": true, "slow": null}\n', "of other work (slow is None there, not said here)"),
         ("[1]\n", "does not say of what"),
         ('{"quick": true}\n{}\n', "does not hold finished pieces"),
         ('{"quick": true}\nno\n', "does not hold finished pieces"),

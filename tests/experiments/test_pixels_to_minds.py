@@ -13,7 +13,7 @@ import pytest
 
 from agents.world import table
 from experiments import command_line, pixels_to_minds, run_society
-from experiments.pixels_to_minds import PROG, PixelsConfig, closing, main, splits_of, stages
+from experiments.pixels_to_minds import PROG, PixelsConfig, closing, main, plan, splits_of, stages
 from tests.detection.small_runs import write_set
 
 SMALL = ("--iterations", "2", "--short-side", "64", "--min-side", "8", "--agents", "12", "--steps", "12")
@@ -67,8 +67,7 @@ def test_what_is_done_is_not_done_again(whole: Path, data: Path, capsys: pytest.
     before = {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()}
     assert call("--data", data, "--out", whole, *SMALL, "--resume") == 0
     for path, contents in before.items():
-        if path.name != "pixels_to_minds.json":
-            assert path.read_bytes() == contents, path
+        assert path.read_bytes() == contents, path
     assert capsys.readouterr().err.count("done before") == 4
 
 
@@ -118,6 +117,20 @@ def test_only_what_is_asked_for_is_gone_on_with(whole: Path, data: Path, capsys:
     assert "is of other work (seed is not the same)" in capsys.readouterr().err
 
 
+def test_other_annotations_and_another_order_of_splits_are_other_work(data: Path, tmp_path: Path) -> None:
+    mine = shutil.copytree(data, tmp_path / "mine")
+    config = PixelsConfig(data=mine, split=("train2017",), out=tmp_path / "run")
+    before = plan(config, config.split)
+    assert plan(config, ("val2017", "train2017")) != plan(config, ("train2017", "val2017")) != before
+    for split in ("train2017", "val2017"):  # learned from, and measured on
+        file = mine / "annotations" / f"instances_{split}.json"
+        contents = file.read_text()
+        file.write_text(contents + " ")
+        assert plan(config, config.split) != before
+        file.write_text(contents)
+    assert plan(config, config.split) == before
+
+
 @pytest.mark.parametrize(
     ("args", "sentence"),
     [
@@ -165,6 +178,15 @@ def test_what_cannot_be_done_is_one_sentence(
     assert sentence in error
     assert error.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_what_is_in_the_way_of_a_file_is_told_before_the_work(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "objects.npz").mkdir()
+    assert call("--data", data, "--out", tmp_path) == 2
+    assert "where objects.npz is a directory; remove that, or give another directory" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["objects.npz"]
 
 
 def test_the_commands_can_be_typed(data: Path, tmp_path: Path) -> None:

@@ -487,7 +487,8 @@ def test_another_library_than_the_societys_own_can_be_shown(digits_run):
     ("value", "shown"),
     [(0.874, "87%"), (0.9951, "99.5%"), (0.99996, "99.9%"), (1.0, "100%"), (0.0, "0%"), (0.004, "0.4%"),
      (None, "\N{EN DASH}"),
-     (float("nan"), "\N{EN DASH}"), (1.0002, "100%"), (-0.2, "\N{MINUS SIGN}20%")],
+     (float("nan"), "\N{EN DASH}"), (1.0002, "100%"), (-0.2, "\N{MINUS SIGN}20%"),
+     (-0.004, "\N{MINUS SIGN}0.4%"), (-1e-6, "0.0%"), (-0.0, "0%")],
 )  # fmt: skip
 def test_shares_are_written_so_that_rounding_never_claims_all_or_nothing(value, shown):
     assert percent(value) == shown

@@ -24,6 +24,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from agents.errors import InputError
 from experiments import command_line, run_society, sweep
 from experiments.pieces import program
 from experiments.run_society import RunConfig
@@ -486,6 +487,41 @@ def test_runs_of_other_work_are_not_taken(
     (tmp_path / "old" / RUNS).write_text("\n".join([json.dumps(of), *lines[1:], ""]))
     assert "(program is '0' there" in refusal(capfd, spec(place), "--out", tmp_path / "old", "--resume")
     assert {path.name: path.read_bytes() for path in serial.iterdir()} == before
+
+
+def test_files_of_one_name_in_several_directories_are_all_told_from_others(tmp_path: Path) -> None:
+    files = [tmp_path / place / "world.csv" for place in ("first", "second")]
+    for file in files:
+        file.parent.mkdir()
+        file.write_text("a,b\n1,2\n")
+    asked = plan.plan_of({"replications": 1, "sweep": {"world": [str(file) for file in files]}})
+    runs = plan.runs_of(asked)
+    before = sweep.work_of(asked, runs)
+    for file in files:
+        file.write_text("a,b\n1,3\n")
+        assert sweep.work_of(asked, runs) != before
+        file.write_text("a,b\n1,2\n")
+    assert sweep.work_of(asked, runs) == before
+
+
+def test_a_file_called_like_a_world_is_not_taken_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "planted").write_text("something else")
+    assert run_society.digest_of("planted") is None
+
+
+def test_figures_can_be_of_as_many_candidates_as_a_run_has(place: Path) -> None:
+    text = spec(place).read_text().replace("[sweep]", "[sweep]\ncandidates = [3, 4]")
+    name = "communication.success_by_candidates.{}"
+    (place / "candidates.toml").write_text(f'figures = ["{name.format(3)}", "{name.format(16)}"]\n{text}')
+    asked = plan.read(place / "candidates.toml")
+    runs = plan.runs_of(asked)
+    sweep.check(asked, runs)
+    swept = Swept(plan=asked, runs=runs, done={runs[0].key: dict.fromkeys(asked.figures, 0.5)}, failed={})
+    assert table.means(swept)[0][-2:] == ["success_by_candidates.3", "success_by_candidates.16"]
+    asked = dataclasses.replace(asked, figures=[name.format(5)])
+    with pytest.raises(InputError, match=r"success_by_candidates.5', which is no figure"):
+        sweep.check(asked, plan.runs_of(asked))
 
 
 # ---- refusals

@@ -99,6 +99,8 @@ def test_a_run_lives_as_is_usual_in_its_world_unless_told_otherwise() -> None:
 def test_files_are_found_from_any_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert plan.configured({"world": "some.npz"}).world == str(tmp_path / "some.npz")
+    (tmp_path / "loop.npz").symlink_to("loop.npz")
+    assert plan.configured({"world": "loop.npz"}).world == str(tmp_path / "loop.npz")
 
 
 # ---- seeds
@@ -152,6 +154,9 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"sweep": {"agents": {"from": 1, "to": 2}}}, "agents must be a list of values, or a table of from, to and number"),
     ({"sweep": {"agents": {"from": 1, "to": 4, "number": 3}}}, "agents goes from 1 to 4 in 3 values that"),
     ({"sweep": {"attention": {"from": 0, "to": math.nan, "number": 3}}}, "attention goes from 0 to nan, but"),
+    ({"sweep": {"agents": {"from": 10**400, "to": 1, "number": 2}}}, "agents goes from a very long number to 1, but"),
+    ({"sweep": {"agents": {"from": 2, "to": 10**5000, "number": 2}}}, "agents goes from 2 to a very long number, but"),
+    ({"sweep": {"agents": 10**5000}}, "agents is a very long number, but it must be a list of values"),
     ({"sweep": {"attention": {"from": 0, "to": 1, "number": 1}}}, "number of attention is 1, but it must be"),
     ({"sweep": {"attention": {"from": 0, "to": 1, "number": 10**9}}}, "number of attention is 1000000000, but"),
     ({"sweep": {"agents": [*range(2, 1002)]}, "replications": 101}, "there are 101,000 runs, but"),

@@ -12,7 +12,7 @@ import pytest
 
 from detection.errors import InputError
 from experiments import command_line, frozen_batchnorm
-from experiments.lab import drawing, norms, norms_page
+from experiments.lab import drawing, norms, norms_page, norms_text
 from experiments.lab.norms import NETWORKS, VARIANTS, Variant
 from experiments.pieces import Found
 
@@ -86,21 +86,21 @@ def test_a_training_that_diverges_says_so(shapes: Path, monkeypatch: pytest.Monk
 
 def test_the_answers_follow_the_figures():
     found = made_up()
-    said = norms_page.answers(found)
+    said = norms_text.answers(found)
     best = max((v for v in VARIANTS if v.batch == 4 and not v.pretrained), key=lambda one: found[one.name]["AP"].mean())
     lab = said["What should the lab use at batch 4 from scratch?"][0]
     assert best.title in lab
     other = Variant(norm="frozen_bn", frozen_stem=True)
     found[other.name]["AP"] = np.array([0.9, 0.9])
-    flipped = norms_page.answers(found)["What should the lab use at batch 4 from scratch?"][0]
+    flipped = norms_text.answers(found)["What should the lab use at batch 4 from scratch?"][0]
     assert other.title in flipped.partition(":")[0]
-    hurts = norms_page.answers(found)["When does it hurt?"]
+    hurts = norms_text.answers(found)["When does it hurt?"]
     assert "is better than BN" in hurts[1]
-    assert "hurts beside BN" in norms_page.answers(made_up())["When does it hurt?"][1]
+    assert "hurts beside BN" in norms_text.answers(made_up())["When does it hurt?"][1]
 
 
 def test_every_sentence_of_an_answer_names_its_figure():
-    for sentences in norms_page.answers(made_up()).values():
+    for sentences in norms_text.answers(made_up()).values():
         assert all("(figure" in sentence for sentence in sentences)
 
 
@@ -120,7 +120,7 @@ def test_what_diverged_is_told_and_drawn():
     lost = Variant(norm="frozen_bn")
     found[lost.name]["AP"] = np.array([0.0, 0.0])
     found[lost.name]["diverged"] = np.array([3.0, 4.0])
-    assert "2 of 2 diverged" in norms_page.table(found)
+    assert "2 of 2 diverged" in norms_text.table(found)
     assert "2 of 2 diverged" in norms_page.render(found, seeds=2)
 
 
@@ -139,7 +139,7 @@ def test_the_program_writes_what_was_found(tmp_path: Path, monkeypatch: pytest.M
     printed = capsys.readouterr().out
     assert "What does FrozenBatchNorm do?" in printed
     results = json.loads((tmp_path / "results.json").read_text())
-    assert results["answers"] == norms_page.answers(made)
+    assert results["answers"] == norms_text.answers(made)
     assert not (tmp_path / "pieces.jsonl").exists()
     assert "What FrozenBatchNorm does" in (tmp_path / "report.html").read_text()
 
