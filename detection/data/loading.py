@@ -183,9 +183,7 @@ def refuse_bare(dataset: CocoDataset) -> None:
         )
 
 
-def eval_batches(
-    dataset: CocoDataset, *, model: ModelConfig, batch_size: int, workers: int, pin_memory: bool = False
-) -> Iterator[Batch]:
+def eval_batches(dataset: CocoDataset, *, model: ModelConfig, batch_size: int, workers: int) -> Iterator[Batch]:
     """All images in their order, also those without objects; the boxes and labels are without crowds.
 
     Raises
@@ -194,7 +192,7 @@ def eval_batches(
         When it comes to an image that cannot be read.
     """
     stream = EvalStream(dataset, model=model, batch_size=batch_size)
-    return read_ahead(stream, range(len(stream)), workers=workers, pin_memory=pin_memory)
+    return read_ahead(stream, range(len(stream)), workers=workers, pin_memory=False)
 
 
 def images_to_train_on(dataset: CocoDataset, *, skip_broken: bool, speak: bool) -> list[int]:
