@@ -217,7 +217,7 @@ def trainable(
     InputError
         If no image has objects, or one is broken and not to be skipped, or all are.
     """
-    indices = [index for index in range(len(dataset)) if dataset.has_objects(index)]
+    indices = dataset.with_objects
     if not indices:
         raise InputError(
             f"{dataset.annotation_file} has no object to learn: none of its {len(dataset)} images has a box with an "

@@ -65,6 +65,7 @@ def test_crowds_and_images_without_objects_are_told(tmp_path: Path) -> None:
     boxes = [crowd, annotation(2, 2, [0, 0, 5, 5]), crowd | {"id": 3, "image_id": 2}, annotation(4, 3, [90, 0, 5, 5])]
     dataset = CocoDataset(write_set(tmp_path, dict.fromkeys((1, 2, 3, 4), (10, 10)), boxes), SPLIT)
     assert [dataset.has_objects(index) for index in range(4)] == [False, True, False, False]
+    assert dataset.with_objects == [1]
     assert dataset.annotations(1).crowd.tolist() == [False, True]
     empty = dataset.annotations(3)
     assert (empty.boxes.shape, empty.labels.shape, empty.segmentations) == ((0, 4), (0,), [])
