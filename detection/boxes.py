@@ -36,13 +36,3 @@ def clip(boxes: Tensor, height: float, width: float) -> Tensor:
         ],
         dim=-1,
     )
-
-
-def from_xywh(boxes: Tensor) -> Tensor:
-    """COCO's x, y, width, height [..., 4] as corners."""
-    return torch.cat([boxes[..., :2], boxes[..., :2] + boxes[..., 2:]], dim=-1)
-
-
-def to_xywh(boxes: Tensor) -> Tensor:
-    """Corners [..., 4] as COCO's x, y, width, height."""
-    return torch.cat([boxes[..., :2], boxes[..., 2:] - boxes[..., :2]], dim=-1)

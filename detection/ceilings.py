@@ -115,7 +115,7 @@ def ceilings(dataset: CocoDataset, ways: Mapping[str, Said], *, config: Ceilings
     Raises
     ------
     InputError
-        If an object has no mask, or an image cannot be read.
+        If no object has a mask, or one has none or one that cannot be drawn.
     """
     truth = coco_eval.ground_truth(dataset.annotation_file, iou_type="segm")
     said: dict[str, list[dict[str, Any]]] = {name: [] for name in ways}

@@ -71,8 +71,8 @@ def save(path: Path | str, checkpoint: Checkpoint) -> None:
         torch.save(contents, stream)
 
 
-def load(path: Path | str, *, map_location: torch.device | str = "cpu") -> Checkpoint:
-    """The checkpoint in a file, its tensors on ``map_location``.
+def load(path: Path | str) -> Checkpoint:
+    """The checkpoint in a file, its tensors on the CPU.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def load(path: Path | str, *, map_location: torch.device | str = "cpu") -> Check
         If the file is missing, damaged, of another version or no checkpoint; for weights of other projects the
         sentence says how to convert them.
     """
-    contents = tensor_files.read(Path(path), name="checkpoint", map_location=map_location)
+    contents = tensor_files.read(Path(path), name="checkpoint")
     if not isinstance(contents, Mapping) or contents.get("format") != FORMAT:
         raise InputError(_foreign(contents, path))
     if contents.get("version") != VERSION:
@@ -146,7 +146,7 @@ def read_weights(path: Path, *, name: str = "file") -> dict[str, Tensor]:
     InputError
         If the file is missing or damaged, could only be read by running code, or has no weights by name.
     """
-    contents = tensor_files.read(path, name=name, map_location="cpu")
+    contents = tensor_files.read(path, name=name)
     if isinstance(contents, Mapping) and contents.get("format") == FORMAT:
         raise InputError(f"{name} {path} is a checkpoint of this program already; use it as it is")
     found = _weights(contents)

@@ -136,7 +136,7 @@ class ModelConfig:
     def __post_init__(self) -> None:
         """Refuse what cannot be built."""
         _in(self, "frozen_stages", 0, 5)
-        for name in ("norm_eps", "center_sampling", "iou_smoothing", "focal_gamma", "score_threshold"):
+        for name in ("norm_eps", "center_sampling", "iou_smoothing", "focal_gamma"):
             _in(self, name, 0, math.inf)
         for name in ("fpn_channels", "head_convs", "candidates", "max_detections", "short_side", "max_side", "pad_to"):
             _in(self, name, 1, 1_000_000)

@@ -60,7 +60,7 @@ def write(directory: Path, evaluation: Evaluation) -> None:
 
 
 def _table(evaluation: Evaluation) -> str:
-    """A row for every class and recall; what is not defined is empty.."""
+    """A row for every class and recall; what is not defined is empty."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["category_id", "category", "recall", "precision_50", "precision_75", "precision_50_95"])

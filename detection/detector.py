@@ -18,7 +18,7 @@ from detection.packing import pack
 from detection.postprocess import Detections
 from detection.targets import locations
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Detector:

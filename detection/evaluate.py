@@ -93,7 +93,6 @@ def evaluate(
     evaluator: Evaluator = "pycocotools",
     batch_size: int = 1,
     workers: int = 0,
-    progress: bool = False,
     masks: bool = True,
 ) -> dict[IouType, Evaluation]:
     """What COCO's measures say of ``detector`` on all images of ``dataset``: of its boxes ("bbox") and, unless
@@ -110,7 +109,7 @@ def evaluate(
     """
     coco_eval.check(evaluator)
     truths = ground_truths(dataset, detector.config, masks=masks)
-    found = find(detector, dataset, batch_size=batch_size, workers=workers, progress=progress).found
+    found = find(detector, dataset, batch_size=batch_size, workers=workers).found
     return {truth.iou_type: coco_eval.score(truth, found, evaluator=evaluator) for truth in truths}
 
 
@@ -131,12 +130,8 @@ def find(detector: Finder, dataset: CocoDataset, *, batch_size: int, workers: in
     with tqdm(total=len(dataset), desc="images", unit="image", leave=False, disable=None if progress else True) as bar:
         for batch in batches:
             for image_id, detections in zip(batch.image_ids, detector.detect_batch(batch), strict=True):
+                detections.refuse_not_finite(f"image {image_id}")
                 boxes, scores, labels = (value.cpu().numpy() for value in detections[:3])
-                if not np.isfinite(boxes).all():
-                    raise InputError(
-                        f"the detector finds boxes in image {image_id} whose corners are no numbers; give a checkpoint "
-                        "with sound weights, or --precision fp32"
-                    )
                 labels = labels_here[labels]
                 known = labels >= 0
                 images = np.full(int(known.sum()), index_of[image_id])

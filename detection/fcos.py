@@ -74,7 +74,7 @@ class FCOS(nn.Module):
         Parameters
         ----------
         images : uint8 or float [B, 3, H, W]
-            RGB, 0 to 255, padded to a multiple of 32.
+            RGB, 0 to 255, padded below and on the right.
         sizes : int64 [B, 2]
             Height and width of each image without the padding.
         """

@@ -18,7 +18,6 @@ from detection.data import masks
 from detection.data.batch import Batch, assemble, load
 from detection.data.coco import CocoDataset
 from detection.data.transforms import padded_size, resize_boxes, resized_size
-from detection.errors import InputError
 from detection.fcos import Maps
 from detection.postprocess import Detections
 
@@ -109,12 +108,8 @@ def detected(
     InputError
         If a box or a score is no number.
     """
+    detections.refuse_not_finite(f"image {place.id}")
     boxes, scores, labels = detections.boxes.cpu(), detections.scores.cpu(), detections.labels.cpu()
-    if not (torch.isfinite(boxes).all() and torch.isfinite(scores).all()):
-        raise InputError(
-            f"the detector finds boxes in image {place.id} that are no numbers; give a checkpoint with sound weights, "
-            "or --precision fp32"
-        )
     labels = torch.from_numpy(labels_here)[labels]
     kept = (labels >= 0) & (scores >= min_score) & _large(boxes, min_side)
     drawn = None

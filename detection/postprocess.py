@@ -14,6 +14,7 @@ from torch import Tensor
 
 from detection import boxes, nms
 from detection.config import STRIDES, ModelConfig
+from detection.errors import InputError
 from detection.fcos import Predictions
 from detection.targets import Locations, locations
 
@@ -34,6 +35,14 @@ class Detections(NamedTuple):
     """int64 [n]: index of the location that says so, where that is known."""
     masks: list[dict[str, Any]] | None = None
     """COCO's compressed run lengths, n of them, where the detector finds masks."""
+
+    def refuse_not_finite(self, image: object) -> None:
+        """Refuse, with an InputError, boxes or scores that are no numbers; ``image`` is what it calls the image."""
+        if not (self.boxes.isfinite().all() and self.scores.isfinite().all()):
+            raise InputError(
+                f"the detector finds boxes in {image} that are no numbers; give a checkpoint with sound weights, or "
+                "--precision fp32"
+            )
 
 
 class Candidates(NamedTuple):

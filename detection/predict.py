@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import torch
 import tyro
 from tqdm import tqdm
 
@@ -123,11 +122,7 @@ def main(args: Sequence[str] | None = None) -> int:
         start = time.perf_counter()
         detections = _on_cpu(detector.detect([pixels])[0])
         seconds += time.perf_counter() - start
-        if not (torch.isfinite(detections.boxes).all() and torch.isfinite(detections.scores).all()):
-            raise InputError(
-                f"the detector finds boxes in {path} that are no numbers; give a checkpoint with sound weights, or "
-                "--precision fp32"
-            )
+        detections.refuse_not_finite(path)
         found.append(entries(detections, categories, min_score=config.min_score))
         if drawn is not None:
             picture = drawing.draw(pixels, detections, [c.name for c in categories], min_score=config.draw_score)

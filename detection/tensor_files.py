@@ -20,8 +20,8 @@ DIRECTORY = 0x10
 """A zip archive's mark of a directory, of which PyTorch writes none."""
 
 
-def read(path: Path, *, name: str, map_location: torch.device | str = "cpu") -> Any:
-    """What a file holds, its tensors on ``map_location``; ``name`` is what errors call it.
+def read(path: Path, *, name: str) -> Any:
+    """What a file holds, its tensors on the CPU; ``name`` is what errors call it.
 
     Raises
     ------
@@ -36,7 +36,7 @@ def read(path: Path, *, name: str, map_location: torch.device | str = "cpu") -> 
         if empty:
             raise InputError(f"{name} {path} is empty; give the whole file")
         if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path, device=str(map_location))
+            return safetensors.torch.load_file(path)
         if zipfile.is_zipfile(path):
             # PyTorch does not compare the sums, and leaves a tensor unset whose record is marked as a directory.
             with zipfile.ZipFile(path) as archive:
@@ -48,7 +48,7 @@ def read(path: Path, *, name: str, map_location: torch.device | str = "cpu") -> 
         # What PyTorch would rather have (other protocols of pickle) is no matter for those who have this file.
         with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return torch.load(path, map_location=map_location, weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise InputError(f"{name} {path} does not exist; give a file that does") from None
     except OSError as error:

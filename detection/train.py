@@ -141,6 +141,11 @@ def run(config: TrainConfig, *, world: World, resume: bool) -> int:
     if resume:
         saved = directory.read(config.out)
         _refuse_other_run(saved, config, identity)
+        if dataset.categories != config.model.categories:  # also where there is no checkpoint yet to tell the data by
+            raise InputError(
+                f"data is {config.data}, but the run in {config.out} was begun with other categories; give data with "
+                "those, or start a new run"
+            )
     elif world.first:
         files.make_directory(config.out, name="out")
     world.wait()  # nobody reads what the first process is about to change

@@ -204,7 +204,7 @@ def small_jobs(config: BaselinesConfig) -> Iterator[Job]:
 @functools.cache
 def photograph_scale(photographs: Path, *, quick: bool) -> Scale:
     """How large the rows on ``photographs`` are; looked at once, since the table is written after every run."""
-    return scales.mini_photographs(len(CocoDataset(photographs, "train2017")), quick=quick)
+    return scales.mini_photographs(len(CocoDataset(photographs, "train2017").with_objects), quick=quick)
 
 
 def small_job(
@@ -248,7 +248,7 @@ def full_jobs(config: BaselinesConfig) -> Iterator[Job]:
     if any(row.masks != "none" for row in chosen):
         refuse_bare(train)
         coco_eval.ground_truths(val.annotation_file, ("segm",))
-    with_objects = sum(train.has_objects(index) for index in range(len(train)))
+    with_objects = len(train.with_objects)
     if with_objects != COCO_IMAGES and not config.quick:
         raise InputError(
             f"data is {config.data}, whose train2017 has {with_objects:,} images with objects, where COCO's has "

@@ -36,6 +36,7 @@ from detection.norm import FrozenBatchNorm2d, affine
 from detection.postprocess import Detections
 from detection.presets import IMPROVED
 from detection.targets import BACKGROUND, Targets, assign, locations
+from detection.training.distributed import chosen_device
 from experiments import command_line, out_file
 from experiments.machine import device_name, versions
 
@@ -63,6 +64,7 @@ class DetectionBench:
     threads: int = 2
     """Of a CPU."""
     device: str = "cpu"
+    """cpu, cuda, cuda:1 ...; auto is cuda where there is one."""
     seed: int = 0
     """Of weights and images."""
     checkpoint: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
@@ -97,12 +99,14 @@ def main(args: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     description = "Measure seconds per image and per training step beside the plain form of the same network."
     config = command_line.parse(DetectionBench, args, prog=PROG, description=description)
+    config = dataclasses.replace(config, device=str(chosen_device(config.device)))
     out_file.check(config.out)
+    dataset = None if config.data is None else CocoDataset(config.data, config.split)  # refused now, not after minutes
     if config.quick:
         config = dataclasses.replace(config, height=128, width=128, rounds=2)
     torch.set_num_threads(config.threads)
     model = the_model(config)
-    found = {"inference": inference(model, config), "training step": training(model, config)}
+    found = {"inference": inference(model, config, dataset), "training step": training(model, config)}
     out_file.write(config.out, as_json(config, found))
     print("\n\n".join(table(what, rows) for what, rows in found.items()))
     return 0
@@ -157,8 +161,8 @@ class _Affine(nn.Module):
 # Inference
 
 
-def inference(model: FCOS, config: DetectionBench) -> list[Row]:
-    """Seconds per image of finding objects, one image at a time, from pixels to boxes in the image."""
+def inference(model: FCOS, config: DetectionBench, dataset: CocoDataset | None) -> list[Row]:
+    """Seconds per image of finding objects, one image at a time, from pixels to boxes in the image; AP on a set."""
     images = the_images(config, 4)
 
     def detector(*, fold: bool, channels_last: bool, precision: Precision) -> Detector:
@@ -179,8 +183,7 @@ def inference(model: FCOS, config: DetectionBench) -> list[Row]:
     differences: dict[str, dict[str, float | None]] = {
         name: agreement(found, reference) for name, found in answers.items()
     }
-    if config.data is not None:
-        dataset = CocoDataset(config.data, config.split)
+    if dataset is not None:
         for name, form in forms.items():
             differences[name]["AP"] = evaluate(form, dataset, batch_size=1, workers=0)["bbox"].numbers["AP"]
     return rows_of(seconds, differences)
@@ -347,7 +350,7 @@ def in_turns(runs: Mapping[str, Callable[[], object]], config: DetectionBench, *
             start = time.perf_counter()
             run()
             if config.device.startswith("cuda"):
-                torch.cuda.synchronize()
+                torch.cuda.synchronize(config.device)
             if number:
                 taken[name].append((time.perf_counter() - start) / per)
     return {name: statistics.median(values) for name, values in taken.items()}

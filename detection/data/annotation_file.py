@@ -240,7 +240,7 @@ def _segmentation(record: dict[str, Any], image: ImageInfo, where: str) -> bytes
             f"{where} has a segmentation that {error}; give polygons [[x1, y1, x2, y2, ...], ...] or run lengths"
         ) from error
     if isinstance(value, dict):  # nothing else of it is needed, or could be relied on to be packed
-        value = {"size": value["size"], "counts": value["counts"]}
+        value = {"size": [image.height, image.width], "counts": value["counts"]}
     return marshal.dumps(value)
 
 

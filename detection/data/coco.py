@@ -109,6 +109,11 @@ class CocoDataset:
         """Whether any box is annotated in an image that is not a crowd's."""
         return not self._crowd[self._rows(index)].all()
 
+    @property
+    def with_objects(self) -> list[int]:
+        """The images that `has_objects`: those that there is something to learn from."""
+        return [index for index in range(len(self)) if self.has_objects(index)]
+
     def read(self, index: int) -> Tensor:
         """An image's pixels as stored, uint8 [3, height, width], RGB (see `images.read_image`).
 

@@ -34,13 +34,15 @@ Loaded = TypeVar("Loaded")
 def read_image(path: Path | str, *, size: tuple[int, int] | None = None, name: str = "image") -> torch.Tensor:
     """The pixels of a file, uint8 [3, height, width], RGB; greys, palettes and CMYK are converted, alpha is dropped.
 
+    Of colours of 16 bits, which Pillow reads so, the upper 8 are left; greys of 16 bits are refused.
+
     The memory is that of the decoder, pixel by pixel (channels last), which is what resizing is fastest on. A ``size``
     (height, width) is what annotations say it must be; ``name`` is what errors call the image.
 
     Raises
     ------
     InputError
-        If the file is missing, damaged or cut off, is none of `FORMATS`, has more than 8 bits per channel, or has
+        If the file is missing, damaged or cut off, is none of `FORMATS`, has a mode that is none of `MODES`, or has
         another size.
     """
     try:

@@ -183,9 +183,7 @@ def refuse_bare(dataset: CocoDataset) -> None:
         )
 
 
-def eval_batches(
-    dataset: CocoDataset, *, model: ModelConfig, batch_size: int, workers: int, pin_memory: bool = False
-) -> Iterator[Batch]:
+def eval_batches(dataset: CocoDataset, *, model: ModelConfig, batch_size: int, workers: int) -> Iterator[Batch]:
     """All images in their order, also those without objects; the boxes and labels are without crowds.
 
     Raises
@@ -194,7 +192,7 @@ def eval_batches(
         When it comes to an image that cannot be read.
     """
     stream = EvalStream(dataset, model=model, batch_size=batch_size)
-    return read_ahead(stream, range(len(stream)), workers=workers, pin_memory=pin_memory)
+    return read_ahead(stream, range(len(stream)), workers=workers, pin_memory=False)
 
 
 def images_to_train_on(dataset: CocoDataset, *, skip_broken: bool, speak: bool) -> list[int]:
@@ -219,7 +217,7 @@ def trainable(
     InputError
         If no image has objects, or one is broken and not to be skipped, or all are.
     """
-    indices = [index for index in range(len(dataset)) if dataset.has_objects(index)]
+    indices = dataset.with_objects
     if not indices:
         raise InputError(
             f"{dataset.annotation_file} has no object to learn: none of its {len(dataset)} images has a box with an "

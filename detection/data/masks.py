@@ -113,9 +113,10 @@ def _corners(outline: Any) -> NDArray[np.float64]:
         raise ValueError("has a polygon that is no list of numbers")
     if len(numbers) % 2:
         raise ValueError(f"has a polygon of {len(numbers)} numbers, which are no pairs of x and y")
+    numbers = numbers.astype(np.float64)  # the least integer has no positive twin
     if not (np.abs(numbers) <= FARTHEST).all():  # NaN is not
         raise ValueError(f"has a polygon with a corner that is NaN or farther than {FARTHEST} pixels away")
-    return numbers.astype(np.float64).reshape(-1, 2)
+    return numbers.reshape(-1, 2)
 
 
 def _lengths(segmentation: Mapping[str, Any], height: int, width: int) -> NDArray[np.int64]:

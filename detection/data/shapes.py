@@ -33,6 +33,10 @@ PROG = "shapes"
 SPLITS = ("train2017", "val2017")
 """To learn from, and to measure on."""
 SUBFOLDERS = {"annotations", *SPLITS}
+DESCRIPTION = "Shapes, drawn by detection.data.shapes"
+"""By which the annotations of a drawn set are known, and told from others: COCO's folders have the same names."""
+UNFINISHED = "unfinished"
+"""A file in the place of the annotations, as long as there are only images."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -96,6 +100,7 @@ def draw(config: Shapes, *, progress: bool = False) -> dict[str, Counter[str]]:
     totals = {}
     for split, records in found.items():
         write_json(config.out / "annotations" / f"instances_{split}.json", annotation_file(records))
+        (config.out / "annotations" / UNFINISHED).unlink(missing_ok=True)  # from the first on they tell it themselves
         names = {category.id: category.name for category in CATEGORIES}
         totals[split] = Counter(names[note["category_id"]] for _, notes in records for note in notes)
     return totals
@@ -105,7 +110,7 @@ def annotation_file(records: Sequence[tuple[dict[str, Any], list[dict[str, Any]]
     """What COCO's annotation file holds, of images and their annotations; these get ids from 1 up."""
     notes = [note for _, some in records for note in some]
     return {
-        "info": {"description": "Shapes, drawn by detection.data.shapes"},
+        "info": {"description": DESCRIPTION},
         "categories": [{"id": c.id, "name": c.name, "supercategory": "shape"} for c in CATEGORIES],
         "images": [image for image, _ in records],
         "annotations": [{"id": number, **note} for number, note in enumerate(notes, start=1)],
@@ -164,20 +169,44 @@ def _prepare(out: Path) -> None:
     """Make the folders of a set in ``out``; annotations that are there go first."""
     if out.exists() and not out.is_dir():
         raise InputError(f"out is {out}, which is no directory; give the name of one")
-    strange = sorted(path.name for path in out.iterdir() if path.name not in SUBFOLDERS) if out.exists() else []
-    if strange:
-        raise InputError(f"out is {out}, which holds {strange[0]} and so is no set of shapes; give an empty directory")
     try:
+        if out.exists() and (strange := _strange(out)):
+            raise InputError(f"out is {out}, which holds {strange} and so is no set of shapes; give an empty directory")
         for name in SUBFOLDERS:
             (out / name).mkdir(parents=True, exist_ok=True)
+        (out / "annotations" / UNFINISHED).touch()
         for path in (out / "annotations").iterdir():
-            path.unlink()
+            if path.name != UNFINISHED:
+                path.unlink()
         for split in SPLITS:
             for path in (out / split).glob("*.jpg"):
                 path.unlink()
             remove_unfinished(out / split)
     except OSError as error:
         raise InputError(f"out is {out}, where nothing can be written ({error.strerror}); give another") from None
+
+
+def _strange(out: Path) -> str | None:
+    """The first thing in the directory ``out`` that is of no drawn set, whole or begun; None if there is none."""
+    for path in sorted(out.iterdir()):
+        if path.name not in SUBFOLDERS:
+            return path.name
+    notes = out / "annotations"
+    if (notes / UNFINISHED).exists():
+        return None
+    files = sorted(notes.iterdir()) if notes.exists() else []
+    others = [path for path in files if not _has_drawn(path)]
+    if not files:
+        others = sorted(path for split in SPLITS for path in (out / split).glob("*.jpg"))
+    return str(others[0].relative_to(out)) if others else None
+
+
+def _has_drawn(path: Path) -> bool:
+    """Whether a file has the annotations of a drawn set, as far as its beginning tells."""
+    if not path.is_file():
+        return False
+    with open(path, "rb") as stream:
+        return DESCRIPTION.encode() in stream.read(200)
 
 
 if __name__ == "__main__":

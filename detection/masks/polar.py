@@ -138,13 +138,13 @@ def polar_centerness(lengths: Tensor) -> Tensor:
     return torch.where(longest > SHORTEST, (lengths.amin(-1) / longest).sqrt(), 0)
 
 
-def polar_iou(a: Tensor, b: Tensor, *, power: int = 1) -> Tensor:
+def polar_iou(a: Tensor, b: Tensor) -> Tensor:
     """The IoU of two masks around the same point, of the lengths [..., R] of their rays.
 
-    With ``power`` 2 it is that of areas, as sums over the sectors between rays (PolarMask, eq. 4); with 1, of lengths,
-    the simpler form that PolarMask learns by (eq. 6).
+    It is the simpler form that PolarMask learns by (eq. 6); of the squares of lengths it is the IoU of areas, as sums
+    over the sectors between rays (eq. 4).
     """
-    return torch.minimum(a, b).pow(power).sum(-1) / torch.maximum(a, b).pow(power).sum(-1)
+    return torch.minimum(a, b).sum(-1) / torch.maximum(a, b).sum(-1)
 
 
 class Targets(NamedTuple):

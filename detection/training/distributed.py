@@ -68,12 +68,17 @@ def started(device: str) -> Iterator[World]:
     Raises
     ------
     InputError
-        If there is no such device, or none left for this process.
+        If there is no such device, or none left for this process, or another program than torchrun has set WORLD_SIZE.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         yield alone(chosen_device(device))
         return
+    if "LOCAL_RANK" not in os.environ:
+        raise InputError(
+            f"WORLD_SIZE is {size} in the environment, but LOCAL_RANK is not there; start several processes with "
+            "torchrun, or a single one without WORLD_SIZE"
+        )
     own = chosen_device(device, local_rank=int(os.environ["LOCAL_RANK"]))
     if own.type == "cuda":
         torch.cuda.set_device(own)

@@ -109,7 +109,7 @@ class Log:
             self.board.close()
 
 
-def kept_lines(contents: bytes, *, after: int) -> list[bytes]:
+def kept_lines(contents: bytes, *, after: float) -> list[bytes]:
     """The whole lines of a log up to iteration ``after``."""
     kept = []
     for line in contents.splitlines(keepends=True):

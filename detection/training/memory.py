@@ -31,6 +31,9 @@ GIB = 2**30
 HEADROOM = 0.95
 """Share of the limit that trial updates may fill: a long run may leave more gaps in its memory than a short one."""
 
+TRIAL = "trial"
+"""How the program of the trials calls itself."""
+
 OUT_OF_MEMORY, BAD_INPUT = 77, 2
 """Exit statuses of a trial."""
 
@@ -131,7 +134,7 @@ def measured(config: TrainConfig, *, share: int, device: torch.device) -> float:
     if trial.returncode in (OUT_OF_MEMORY, -signal.SIGKILL):
         return math.inf
     if trial.returncode == BAD_INPUT:
-        raise InputError(trial.stderr.strip().splitlines()[-1])
+        raise InputError(trial.stderr.strip().splitlines()[-1].removeprefix(f"{TRIAL}: "))
     if trial.returncode:
         raise RuntimeError(f"the trial ended with status {trial.returncode}:\n{trial.stderr}")
     return float(trial.stdout)

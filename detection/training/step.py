@@ -22,6 +22,7 @@ from detection.boxes import middles
 from detection.config import STRIDES, ModelConfig, Precision, TrainConfig
 from detection.data.batch import Batch
 from detection.data.bitmaps import mass_centers
+from detection.detector import DTYPES
 from detection.fcos import FCOS, Predictions
 from detection.losses import Normalisers, limited, losses, normalisers
 from detection.targets import Locations, Targets, assign, locations
@@ -29,8 +30,6 @@ from detection.training.distributed import World
 
 CPU_PIXELS = 2_000_000
 """Pixels that a CPU takes in one pass where nothing else is asked for: more are no faster, and need more memory."""
-
-DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 Scale = Callable[[Tensor], Tensor]
 

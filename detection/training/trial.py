@@ -20,7 +20,7 @@ from detection.data.loading import TrainStream, images_to_train_on
 from detection.data.transforms import padded_size, resized_size
 from detection.training.distributed import alone
 from detection.training.learner import Learner, begin
-from detection.training.memory import OUT_OF_MEMORY, peak_memory
+from detection.training.memory import OUT_OF_MEMORY, TRIAL, peak_memory
 
 NOISE_UPDATES, REAL_UPDATES = 2, 6
 """The largest batch, twice because the first leaves the optimizer's momentum behind; then the first ones of the run.
@@ -51,7 +51,7 @@ def largest_padded(sizes: Sequence[tuple[int, int]], config: TrainConfig) -> tup
 
 def trial_batch(config: TrainConfig, dataset: CocoDataset, *, images: int) -> Batch:
     """Noise of the largest size that ``dataset`` can give, with as many boxes as its fullest image has."""
-    with_objects = [index for index in range(len(dataset)) if dataset.has_objects(index)]
+    with_objects = dataset.with_objects
     height, width = largest_padded([(dataset.images[i].height, dataset.images[i].width) for i in with_objects], config)
     most = max(int((~dataset.annotations(index).crowd).sum()) for index in with_objects)
     generator = torch.Generator().manual_seed(config.seed)
@@ -101,7 +101,7 @@ def main() -> int:
     """Read the configuration and the share of one process from the standard input, and print the peak in bytes."""
     asked = json.load(sys.stdin)
     try:
-        print(trial(from_json(TrainConfig, asked["config"], source="trial"), share=asked["share"]))
+        print(trial(from_json(TrainConfig, asked["config"], source=TRIAL), share=asked["share"]))
     except (torch.cuda.OutOfMemoryError, MemoryError):
         return OUT_OF_MEMORY
     except RuntimeError as error:
@@ -112,4 +112,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(command_line.run(main, prog="trial"))
+    sys.exit(command_line.run(main, prog=TRIAL))

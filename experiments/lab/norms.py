@@ -213,7 +213,7 @@ def batches(config: TrainConfig, split: str) -> Iterator[Batch]:
     """Batches of a split, as a training sees them."""
     dataset = CocoDataset(config.data, split)
     indices = images_to_train_on(dataset, skip_broken=False, speak=False)
-    return train_batches(dataset, config=config, indices=indices, start=0, rank=0, world=1)
+    return train_batches(dataset, config=config, indices=indices, start=0)
 
 
 def _some(stream: Iterator[Batch], *, images: int) -> list[Batch]:

@@ -10,9 +10,10 @@ import contextlib
 import dataclasses
 import datetime
 import json
+import math
 import shlex
 import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,11 @@ import detection.train
 from detection import checkpoints, files
 from detection.coco_eval import NUMBERS
 from detection.config import TrainConfig, to_json
-from detection.data.coco import annotation_file_of
+from detection.data.coco import CocoDataset, annotation_file_of
 from detection.errors import DivergedError, InputError
 from detection.training import directory
 from detection.training.distributed import chosen_device
+from detection.training.log import kept_lines
 from detection.training.loop import CHECKPOINT
 from experiments.lab import records
 from experiments.lab.records import Record
@@ -222,9 +224,10 @@ def forget_training(job: Job) -> None:
 
 
 def progress(job: Job) -> int:
-    """Updates that a run which was stopped has behind it."""
-    rows = _log(job.out / "log.jsonl")
-    return int(rows[-1]["iteration"]) if rows else 0
+    """The update after which a run that was stopped goes on: that of its checkpoint, which the log may be ahead of."""
+    if not (job.out / CHECKPOINT).exists():
+        return 0
+    return int(directory.read(job.out).training["iteration"])
 
 
 def recorded(job: Job, *, diverged: int | None = None) -> Record:
@@ -250,7 +253,7 @@ def recorded(job: Job, *, diverged: int | None = None) -> Record:
         iterations=0 if config is None else config.iterations,
         batch=job.row.batch if config is None else config.batch_size,
         in_parts=config is not None and (config.micro_batch or config.batch_size) < config.batch_size,
-        train_images=round(rows[-1]["images"] / rows[-1]["epoch"]) if rows else 0,
+        train_images=_learned_from(job, rows) if job.row.trained else 0,
         diverged=diverged,
         split=job.split,
         boxes=measured["bbox"],
@@ -294,11 +297,18 @@ def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 
 def _log(path: Path) -> list[dict[str, Any]]:
-    """The lines of a log that tell of updates; none where there is no log."""
+    """The lines of a log that tell of updates; none where there is no log. One that a kill has cut short is no line."""
     if not path.exists():
         return []
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = [json.loads(line) for line in kept_lines(path.read_bytes(), after=math.inf)]
     return [line for line in lines if "images_per_s" in line]
+
+
+def _learned_from(job: Job, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Images with objects that a run learns from, also of one that diverged before the first line of its log."""
+    if rows:
+        return round(rows[-1]["images"] / rows[-1]["epoch"])
+    return len(CocoDataset(job.data, "train2017").with_objects)
 
 
 def _refuse_interruption(status: int) -> None:

@@ -123,7 +123,7 @@ def as_json(table: Sequence[Line], found: Sequence[Record]) -> list[dict[str, An
                 "reported": dict(one.row.reported) or None,
                 "outcome": one.row.outcome or None,
                 "measured": _means(some, masks=False),
-                "measured_masks": _means(some, masks=True),
+                "measured_masks": None if one.row.masks == "none" else _means(some, masks=True),
                 "seeds": {
                     str(record.seed): {
                         "boxes": dict(record.boxes),

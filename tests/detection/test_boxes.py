@@ -39,8 +39,3 @@ def test_a_box_of_width_one_is_one_pixel():
 def test_boxes_are_cut_at_the_border():
     cut = boxes.clip(torch.tensor([[-5.0, -1.0, 300.0, 90.0], [3.0, 4.0, 5.0, 6.0]]), 100, 200)
     assert cut.tolist() == [[0, 0, 200, 90], [3, 4, 5, 6]]
-
-
-@given(drawn(5))
-def test_corners_and_sizes_say_the_same(corners):
-    assert torch.equal(boxes.from_xywh(boxes.to_xywh(corners)), corners)

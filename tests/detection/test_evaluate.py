@@ -118,9 +118,16 @@ def test_a_detector_of_other_things_is_refused(root):
         evaluate(Knowing(model(Category(1, "fox"))), CocoDataset(root, "val2017"))
 
 
-def test_boxes_that_are_no_numbers_are_refused_and_not_measured(root):
-    with pytest.raises(InputError, match="image 97 whose corners are no numbers"):
+def test_boxes_and_scores_that_are_no_numbers_are_refused_and_not_measured(root):
+    with pytest.raises(InputError, match="finds boxes in image 97 that are no numbers"):
         evaluate(Knowing(model(*DATA), move=float("nan")), CocoDataset(root, "val2017"))
+
+    class Unsure(Knowing):
+        def detect_batch(self, batch: Batch) -> list[Detections]:
+            return [one._replace(scores=one.scores * float("nan")) for one in super().detect_batch(batch)]
+
+    with pytest.raises(InputError, match="finds boxes in image 97 that are no numbers"):
+        evaluate(Unsure(model(*DATA)), CocoDataset(root, "val2017"))
 
 
 def test_numbers_are_printed_as_in_the_table_of_baselines(root):

@@ -185,6 +185,12 @@ def test_a_run_does_not_go_on_by_other_rules_or_data(
         assert complaint in capsys.readouterr().err
     (tmp_path / "a").mkdir()
     shutil.copy(finished / "config.json", tmp_path / "a" / "config.json")
+    annotations = other / "annotations" / "instances_train2017.json"
+    contents = json.loads(annotations.read_text())
+    contents["categories"].append({"id": 1, "name": "a third thing"})
+    annotations.write_text(json.dumps(contents))
+    assert run("--resume", "--out", tmp_path / "a", "--data", other) == 2
+    assert "was begun with other categories; give data with those" in capsys.readouterr().err
     (tmp_path / "a" / "last.pt").write_bytes((finished / "last.pt").read_bytes()[:5000])
     assert run("--resume", "--out", tmp_path / "a") == 2
     assert f"{tmp_path / 'a' / 'last.pt'}" in capsys.readouterr().err
@@ -239,7 +245,7 @@ def start() -> Iterator[Start]:
     with pytest.MonkeyPatch.context() as patch:
         # What is not on the path of the forking process is imported by each of the forked.
         patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
-        patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setenv("OMP_NUM_THREADS", str(torch.get_num_threads()))  # others would round differently
         forkserver.ensure_running()
 
     def begin(*flags: object) -> BaseProcess:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from detection.detector import Detector
+from detection.errors import InputError
 from detection.postprocess import Detections
 from experiments import bench_detection
 from experiments.bench_detection import DetectionBench, Step, agreement, plain, the_images, the_model
@@ -46,6 +47,22 @@ def test_agreement_is_whole_with_itself_and_none_with_other_classes():
     assert found["kept"] == 1
     assert abs(found["score_difference"] - 0.05) < 1e-6
     assert abs(found["box_difference"] - 0.1) < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--device", "abacus"], "device is 'abacus', which torch does not know"),
+        (["--device", "cuda:99"], "device is cuda:99, but "),
+        (["--checkpoint", "last.pt", "--data", "nowhere"], "instances_val2017.json is missing"),
+        (["--data", "somewhere"], "data is given without a checkpoint"),
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be_measured_is_refused_before_anything_is(flags, sentence, monkeypatch):
+    monkeypatch.setattr(bench_detection, "the_model", None)
+    with pytest.raises(InputError, match=sentence):
+        bench_detection.main(["--quick", *flags])
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pycocotools import mask
 
 from detection.config import Category
 from detection.data.coco import CocoDataset
@@ -64,6 +65,7 @@ def test_crowds_and_images_without_objects_are_told(tmp_path: Path) -> None:
     boxes = [crowd, annotation(2, 2, [0, 0, 5, 5]), crowd | {"id": 3, "image_id": 2}, annotation(4, 3, [90, 0, 5, 5])]
     dataset = CocoDataset(write_set(tmp_path, dict.fromkeys((1, 2, 3, 4), (10, 10)), boxes), SPLIT)
     assert [dataset.has_objects(index) for index in range(4)] == [False, True, False, False]
+    assert dataset.with_objects == [1]
     assert dataset.annotations(1).crowd.tolist() == [False, True]
     empty = dataset.annotations(3)
     assert (empty.boxes.shape, empty.labels.shape, empty.segmentations) == ((0, 4), (0,), [])
@@ -93,6 +95,13 @@ def test_masks_of_polygons_and_both_kinds_of_run_lengths(tmp_path: Path) -> None
     assert torch.equal(masks[1], masks[2])
     assert masks[1, 5:8, 2].all()
     assert torch.equal(dataset.masks(0, crowd=False), masks[[0, 2, 3]])
+
+
+def test_the_size_of_a_mask_is_in_whole_numbers_even_where_the_file_has_others(tmp_path: Path) -> None:
+    lengths = {"size": [10.0, 10.0], "counts": [25, 3, 72]}
+    root = write_set(tmp_path, {1: (10, 10)}, [annotation(1, 1, [2, 3, 6, 6], segmentation=lengths)])
+    (found,) = CocoDataset(root, SPLIT).annotations(0).segmentations
+    assert mask.area(mask.frPyObjects(found, 10, 10)) == 3, "pycocotools takes no others"
 
 
 def test_a_mask_that_an_annotation_lacks_is_asked_for_by_name(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,6 +51,19 @@ def test_every_mode_of_eight_bits_becomes_three_channels(mode: str, suffix: str,
     assert abs(difference).mean() < 3
     if mode in ("L", "LA", "1"):
         assert abs(read[0].int() - read[2].int()).max() <= 1
+
+
+def test_of_colours_of_sixteen_bits_the_upper_eight_are_left(tmp_path: Path) -> None:
+    """Pillow cannot write such a file, but reads it as RGB."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = b"".join(b"\0" + np.full((3, 3), (0x12FF, 0x3400, 0xFFFF), dtype=">u2").tobytes() for _ in range(2))
+    header = struct.pack(">IIBBBBB", 3, 2, 16, 2, 0, 0, 0)
+    chunks = (chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b""))
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+    assert read_image(tmp_path / "a.png", size=(2, 3))[:, 0, 0].tolist() == [0x12, 0x34, 0xFF]
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

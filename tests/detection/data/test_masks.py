@@ -67,6 +67,7 @@ BROKEN: dict[str, tuple[Any, str]] = {
     "a ragged list": ([[1, 2, [3, 4]]], "no list of numbers"),
     "an odd count": ([[1, 2, 3, 4, 5, 6, 7]], "7 numbers, which are no pairs"),
     "NaN": ([[1, 2, 3, float("nan"), 5, 6]], "NaN or farther than 100000 pixels"),
+    "the least of integers": ([[-(2**63), 2, 3, 4, 5, 6]], "NaN or farther than 100000 pixels"),
     "a corner far away": ([[1, 2, 3, 1e12, 5, 6]], "NaN or farther than 100000 pixels"),
     "no size": ({"counts": [HEIGHT * WIDTH]}, "has the size None, not that of its image, [23, 31]"),
     "another size": ({"size": [31, 23], "counts": [HEIGHT * WIDTH]}, "has the size [31, 23], not that of its image"),

@@ -78,6 +78,31 @@ def test_a_directory_with_something_else_is_left_alone(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("annotations/instances_val2017.json", '{"info": {"description": "COCO 2017 Dataset"}'),
+        ("annotations/captions_val2017.json", ""),
+        ("val2017/000000000139.jpg", "an image without annotations"),
+    ],
+)
+def test_a_set_that_was_not_drawn_is_left_alone(tmp_path, name, text):
+    for folder in shapes.SUBFOLDERS:
+        (tmp_path / folder).mkdir()
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=f"holds {name} and so is no set of shapes"):
+        draw(Shapes(out=tmp_path, images=1, size=64, workers=1))
+    assert (tmp_path / name).read_text() == text
+
+
+def test_a_drawn_set_is_drawn_over(tmp_path):
+    draw(Shapes(out=tmp_path, images=3, val_images=1, size=64, workers=1))
+    draw(Shapes(out=tmp_path, images=2, val_images=1, size=64, workers=1))
+    assert len(list((tmp_path / "train2017").iterdir())) == 2
+    names = ["instances_train2017.json", "instances_val2017.json"]
+    assert sorted(path.name for path in (tmp_path / "annotations").iterdir()) == names
+
+
 def test_an_interrupted_set_is_not_taken_for_a_whole_one(tmp_path, monkeypatch):
     draw(Shapes(out=tmp_path, images=1, size=64, workers=1))
 
@@ -89,6 +114,9 @@ def test_an_interrupted_set_is_not_taken_for_a_whole_one(tmp_path, monkeypatch):
         draw(Shapes(out=tmp_path, images=1, size=64, workers=1))
     with pytest.raises(InputError):
         CocoDataset(tmp_path, "train2017")
+    monkeypatch.undo()
+    draw(Shapes(out=tmp_path, images=1, size=64, workers=1))
+    assert len(CocoDataset(tmp_path, "train2017").images) == 1
 
 
 @pytest.mark.parametrize(

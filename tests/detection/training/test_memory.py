@@ -113,6 +113,12 @@ def test_the_peak_is_that_of_this_process_and_never_falls():
     assert peak_memory(torch.device("cpu")) >= before > 50 * 2**20
 
 
+def test_what_a_trial_refuses_is_said_in_its_words(tmp_path: Path):
+    config = small_config(data=tmp_path / "nowhere")
+    with pytest.raises(InputError, match=f"^{tmp_path}/nowhere/annotations/instances_train2017.json is missing"):
+        measured(config, share=2, device=torch.device("cpu"))
+
+
 @pytest.mark.slow
 def test_training_stays_within_what_it_was_fitted_to_and_learns_the_same(tmp_path: Path):
     write_set(tmp_path)

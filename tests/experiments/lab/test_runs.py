@@ -182,6 +182,9 @@ def test_what_diverges_is_recorded_as_that(shapes: Path, tmp_path: Path):
     found = runs.run(job)
     assert found.diverged is not None
     assert found.diverged <= 3
+    assert (job.out / "log.jsonl").read_bytes() == b"", "before the first line of the log"
+    assert found.train_images == 12
+    assert found.epochs == 1
     assert found.boxes["AP"] is None
     assert runs.done(job) == found
 
@@ -216,11 +219,24 @@ def test_the_plan_adds_up():
 
 
 def test_the_plan_counts_what_is_left(shapes: Path, tmp_path: Path):
-    job = small("b4-lr1e-3", shapes, tmp_path)
+    job = small("b4-lr1e-3", shapes, tmp_path, keep_training=True)
+    longer = dataclasses.replace(job, scale=scales.mini())
     runs.run(job)
-    said = plan.text([dataclasses.replace(job, scale=scales.mini())], {"b4-lr1e-3": 10.0}, device="a processor")
+    with open(job.out / "log.jsonl", "ab") as log:
+        log.write(b'{"iteration": 20, "images_per_s": 8.0}\n')
+    said = plan.text([longer], {"b4-lr1e-3": 10.0}, device="a processor")
     assert f"{147 * 4} images at   10.00 a second" in said
-    assert "(goes on after update 3)" in said
+    assert "(goes on after update 3)" in said, "what came after the checkpoint is learned again"
+    job.checkpoint.unlink()
+    assert f"{150 * 4} images at" in plan.text([longer], {"b4-lr1e-3": 10.0}, device="a processor")
+
+
+def test_a_line_of_the_log_that_a_kill_cut_short_is_none(shapes: Path, tmp_path: Path):
+    job = small("b4-lr1e-3", shapes, tmp_path)
+    expected = runs.run(job)
+    with open(job.out / "log.jsonl", "ab") as log:
+        log.write('{"iteration": 20, "images_per_s": 8.0, "who": "mü'.encode()[:-1])
+    assert runs.recorded(job).train_images == expected.train_images == 12
 
 
 def test_the_speed_of_a_row_is_measured_by_updates(shapes: Path, tmp_path: Path):

@@ -90,3 +90,6 @@ def test_what_diverged_says_so():
     (line,) = table.lines([ROWS["b4-lr5e-3"]], scales.COCO, found)
     assert line.numbers[-1][0] == "boxes, 2 seeds, 1 diverged"
     assert line.numbers[-1][1]["AP"] == ".150 ± .212"
+    (row,) = table.as_json([line], found)
+    assert row["measured"]["AP"]["mean"] == 0.15
+    assert row["measured_masks"] is None, "it would have had no masks"
