@@ -260,7 +260,7 @@ def by_chance(compared: Compared) -> str:
 def sentence(compared: Compared, figure: str) -> str:
     """What the seeds say of one figure: under which conditions it is higher, lower, or cannot be told apart."""
     differences = {name: compared.difference(name, figure) for name in compared.others}
-    n, parts = len(compared.seeds), []
+    parts = []
     for words, sign in (("higher", 1), ("lower", -1)):
         chosen = [f"{name} ({change(found)})" for name, found in differences.items() if found.sign == sign]
         if chosen:
@@ -273,12 +273,12 @@ def sentence(compared: Compared, figure: str) -> str:
     if alike:
         parts.append(f"differing alike with so few seeds under {listed(alike)}")
     told_apart = bool(parts)
+    unshown = {
+        name: found for name, found in differences.items() if found.seeds > 1 and not (found.sign or found.constant)
+    }
     for words, left in (
         ("the same", [name for name, found in differences.items() if found.none]),
-        (
-            f"no difference that {n} seeds can show",
-            [name for name, found in differences.items() if found.seeds > 1 and not (found.sign or found.constant)],
-        ),
+        (f"no difference that {so_many(unshown.values())} seeds can show", list(unshown)),
         ("not known", [name for name, found in differences.items() if found.seeds < 2]),
     ):
         if left:
@@ -287,6 +287,12 @@ def sentence(compared: Compared, figure: str) -> str:
     first = f"{compared.figures[figure]}: {told(compared.values(compared.baseline, figure))} under {compared.baseline}"
     along = compared.trend(figure)
     return f"{'; '.join([first, *parts])}.{_along(compared, along)}"
+
+
+def so_many(found: Iterable[Interval]) -> str:
+    """The number of seeds on which these rest, or from which to which number, where some know less."""
+    numbers = sorted({one.seeds for one in found})
+    return " to ".join(str(number) for number in (numbers[:1] + numbers[1:][-1:]))
 
 
 def verdict(
@@ -303,14 +309,16 @@ def verdict(
     ``ways`` is by figure 1 where more is better, and -1 where less is; figures that fewer than two seeds know under
     both are passed over.
     """
-    signs = {
-        compared.figures[figure]: found.sign * way
-        for figure, way in ways.items()
+    differences = {
+        figure: found
+        for figure in ways
         if figure in compared.figures and (found := compared.difference(condition, figure)).seeds > 1
     }
+    signs = {compared.figures[figure]: found.sign * ways[figure] for figure, found in differences.items()}
+    seeds = so_many(found for found in differences.values() if not found.sign)
     parts = [
         f"{words} {listed([in_a_line(what) for what, sign in signs.items() if sign == wanted])}"
-        for words, wanted in ((gains, 1), (losses, -1), (neither.format(len(compared.seeds)), 0))
+        for words, wanted in ((gains, 1), (losses, -1), (neither.format(seeds), 0))
         if wanted in signs.values()
     ]
     return "; ".join(parts) if parts else "nothing that could be compared is known"
@@ -318,14 +326,16 @@ def verdict(
 
 def trends(compared: Compared, figures: Iterable[str]) -> str:
     """Which figures rise along the curve of conditions, which fall, and which show no trend; see `verdict`."""
-    signs = {
-        compared.figures[figure]: along.sign
+    found = {
+        compared.figures[figure]: along
         for figure in figures
         if figure in compared.figures and (along := compared.trend(figure)) is not None and along.seeds > 1
     }
+    signs = {what: along.sign for what, along in found.items()}
+    seeds = so_many(along for along in found.values() if not along.sign)
     parts = [
         f"{words} in {listed([in_a_line(what) for what, sign in signs.items() if sign == wanted])}"
-        for words, wanted in (("a rise", 1), ("a fall", -1), (f"no trend that {len(compared.seeds)} seeds can show", 0))
+        for words, wanted in (("a rise", 1), ("a fall", -1), (f"no trend that {seeds} seeds can show", 0))
         if wanted in signs.values()
     ]
     return f"{_along_the_curve(compared)}: {'; '.join(parts)}" if parts else "nothing is known"

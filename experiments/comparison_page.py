@@ -121,14 +121,22 @@ def conditions_figure(compared: Compared, figure: str) -> go.Figure:
         found = compared.difference(condition, figure)
         mean, half = spread_of(values)["mean"], (found.high - found.low) / 2
         base = condition == compared.baseline
+        colour = GREEN if base else COLOURS[found.sign]
+        if not base and np.isfinite(half):
+            # Seen from the line: where a seed lacks one of the two figures, pairs differ by else than the means do.
+            drawn.add_scatter(
+                x=[centre + found.mean],
+                y=[name],
+                mode="markers",
+                marker={"size": 0.1, "color": colour},
+                error_x={"type": "data", "array": [half], "thickness": 2.2, "width": 5},
+                hoverinfo="skip",
+            )
         drawn.add_scatter(
             x=[mean],
             y=[name],
             mode="markers",
-            marker={"size": 12, "color": GREEN if base else COLOURS[found.sign]},
-            error_x={"type": "data", "array": [half], "thickness": 2.2, "width": 5}
-            if not base and np.isfinite(half)
-            else None,
+            marker={"size": 12, "color": colour},
             hovertemplate=f"{told(values)}" + ("" if base else f" ({change(found)})") + "<extra></extra>",
         )
     drawn.update_yaxes(categoryorder="array", categoryarray=names[::-1], range=[-0.6, len(names) - 0.4], showgrid=False)

@@ -11,7 +11,7 @@ import math
 import numpy as np
 import plotly.graph_objects as go
 
-from experiments.compared import Compared, interval, listed, paired, spread_of, told
+from experiments.compared import Compared, interval, listed, paired, so_many, spread_of, told
 from experiments.comparison_page import table_section
 from experiments.origins import CONTESTS, EMBEDDED, LASTING, MIXED, OF_ORIGIN
 from experiments.report_chart import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, chart
@@ -118,11 +118,12 @@ def _alone(found: Compared) -> str:
 
 def _beside(compared: Compared, figure: str, above: str, below: str) -> str:
     """How the baseline stands beside the others, each with what it has: ``above`` some, ``below`` others."""
-    same = f"no difference that {len(compared.seeds)} seeds can show to"
+    differences = {name: compared.difference(name, figure) for name in compared.others}
+    unshown = so_many(found for found in differences.values() if found.seeds > 1 and not found.sign)
+    same = f"no difference that {unshown} seeds can show to"
     parts: dict[str, list[str]] = {above: [], below: [], same: [], "not to be compared with": []}
-    for name in compared.others:
-        difference = compared.difference(name, figure)
-        words = {-1: above, 1: below, 0: same}[difference.sign] if difference.seeds > 1 else "not to be compared with"
+    for name, found in differences.items():
+        words = {-1: above, 1: below, 0: same}[found.sign] if found.seeds > 1 else "not to be compared with"
         parts[words].append(f"{name} ({told(compared.values(name, figure))})")
     return ", ".join(f"{words} {listed(names)}" for words, names in parts.items() if names)
 

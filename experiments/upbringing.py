@@ -202,7 +202,6 @@ def conclude(found: Compared) -> Sequence[str]:
     def beside(condition: str, other: str, figure: str = "between", other_figure: str = "between") -> Interval:
         return paired(found.values(condition, figure), found.values(other, other_figure))
 
-    seeds = len(found.seeds)
     chance = beside(CATEGORIES, CATEGORIES, other_figure="chance")
     apart, own = beside(CATEGORIES, EVERYWHERE), beside(CATEGORIES, CATEGORIES, other_figure="within")
     kinds, topics = beside(CATEGORIES, BY_CHANCE), beside(CATEGORIES, CATEGORIES, "of_hearers", "of_speakers")
@@ -210,21 +209,21 @@ def conclude(found: Compared) -> Sequence[str]:
     at_home = beside(CATEGORIES, NO_WORD, "within", "within")
     return [
         f"Agents who grew up on different categories understand each other in {of(CATEGORIES)} of their talks, "
-        f"{_way(chance, 'more than', 'less than', 'which {} seeds cannot tell from', seeds)} the "
+        f"{_way(chance, 'more than', 'less than', 'which {} seeds cannot tell from')} the "
         f"{number(float(found.values(CATEGORIES, 'chance').mean()), 2)} of guessing; any two "
         f"who grew up everywhere do in {of(EVERYWHERE)}: strangers are "
-        f"{_way(apart, 'ahead', 'behind', 'neither ahead nor behind as far as {} seeds can show', seeds)} "
+        f"{_way(apart, 'ahead', 'behind', 'neither ahead nor behind as far as {} seeds can show')} "
         f"({change(apart)}).",
         f"Their own kind understand each other in {of(CATEGORIES, 'within')}: strangers are understood "
-        f"{_way(own, 'better', 'worse', ALIKE, seeds)} ({change(own)}). Strangers from homes dealt at random are "
+        f"{_way(own, 'better', 'worse', ALIKE)} ({change(own)}). Strangers from homes dealt at random are "
         f"understood in {of(BY_CHANCE)}, those from homes of categories "
-        f"{_way(kinds, 'better', 'worse', ALIKE, seeds)} ({change(kinds)}).",
+        f"{_way(kinds, 'better', 'worse', ALIKE)} ({change(kinds)}).",
         f"Between homes of categories, what is of the hearer's home is understood in {of(CATEGORIES, 'of_hearers')}, "
         f"what is of the speaker's in {of(CATEGORIES, 'of_speakers')}: the former is understood "
-        f"{_way(topics, 'better', 'worse', ALIKE, seeds)} ({change(topics)}).",
-        f"To talk between homes of categories the library's word is {_way(word, *HELP, seeds)}: {of(CATEGORIES)} with "
+        f"{_way(topics, 'better', 'worse', ALIKE)} ({change(topics)}).",
+        f"To talk between homes of categories the library's word is {_way(word, *HELP)}: {of(CATEGORIES)} with "
         f"it, {of(NO_WORD)} without ({change(word)}; within a home {change(at_home)}). To talk between those who have "
-        f"never met anybody of another home it is {_way(met, *HELP, seeds)}: {of(APART)} with it, {of(APART_NO_WORD)} "
+        f"never met anybody of another home it is {_way(met, *HELP)}: {of(APART)} with it, {of(APART_NO_WORD)} "
         f"without ({change(met)}).",
         f"The library of those who grew up on different categories, beside that of those who grew up everywhere, is "
         f"{verdict(found, CATEGORIES, BETTER)}.",
@@ -235,8 +234,8 @@ ALIKE = "no differently as far as {} seeds can show"
 HELP = ("a help", "a harm", "of no effect that {} seeds can show")
 
 
-def _way(found: Interval, more: str, less: str, neither: str, seeds: int) -> str:
-    return {1: more, -1: less, 0: neither.format(seeds)}[found.sign]
+def _way(found: Interval, more: str, less: str, neither: str) -> str:
+    return {1: more, -1: less, 0: neither.format(found.seeds)}[found.sign]
 
 
 def _condition(name: str, *, made_of: str, homes: int = 2, apart: bool = False, library_word: bool = True) -> Condition:

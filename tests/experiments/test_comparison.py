@@ -90,6 +90,31 @@ def test_what_stays_the_same_has_no_trend(places: tuple[float, ...]) -> None:
         assert found.seeds == 8
 
 
+def test_a_bar_is_the_difference_of_pairs_also_where_a_seed_is_unknown() -> None:
+    # Seed 2 is unknown under the other condition; by its means that would be lower, with every pair it is higher.
+    found = Compared(
+        question="?",
+        found={"usual": {"a": np.array([1.0, 2.0, 9.0])}, "other": {"a": np.array([1.5, 2.6, np.nan])}},
+        seeds=(0, 1, 2),
+        figures={"a": "A"},
+        answers=("a",),
+    )
+    drawn = comparison_page.conditions_figure(found, "a")
+    (bar,) = [trace for trace in drawn.data if trace.error_x.array is not None]
+    assert bar.x[0] == pytest.approx(4.0 + 0.55)
+    assert bar.error_x.array[0] == pytest.approx(found.difference("other", "a").high - 0.55)
+    assert "no difference that 2 seeds can show under other" in compared.sentence(found, "a")
+    assert compared.verdict(found, "other", {"a": 1}) == "no different that 2 seeds can show in a"
+
+
+def test_seeds_are_counted_from_the_fewest_to_the_most() -> None:
+    def over(seeds: int) -> Interval:
+        return Interval(mean=0.0, low=-1.0, high=1.0, seeds=seeds)
+
+    assert compared.so_many([over(3), over(3)]) == "3"
+    assert compared.so_many([over(5), over(2), over(3)]) == "2 to 5"
+
+
 # ---- in words
 
 
