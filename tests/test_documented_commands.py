@@ -76,6 +76,7 @@ COMMANDS: dict[str, Run] = {
     "make test": Run("make test", adds="tests/test_tally.py"),
     "make docs": Run("make docs"),
     "make coverage": Run("make coverage", adds="tests/test_tally.py --cov-report="),
+    "make check-slow": Run("make check-slow", adds="tests/test_tally.py tests/trust/test_order.py -k few"),
     "make notebook": Run("make notebook", instead="it opens a browser; tests/notebooks runs the notebook itself"),
     # ---- a set of shapes and a detector, which others below look at
     "python -m detection.data.shapes --out runs/shapes --images 400": Run(
