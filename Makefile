@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 OUT    ?= runs/objects
 
 # Tests of one file stay in one process, which has one thread for its matrices: more would wait for each other.
-PARALLEL ?= --numprocesses 2 --dist loadfile
+PARALLEL ?= --numprocesses 2 --dist loadfile --no-loadscope-reorder
 test check-slow coverage: export OMP_NUM_THREADS = 1
 
 PHOTOGRAPHS ?= $(wildcard ../shared/data/coco-tiny)

@@ -105,6 +105,9 @@ def restored(
         society.rng.bit_generator.state = scalars["rng"]
         society.steps = _count("steps", scalars["steps"])
         society.counters = Counters(**{name: _count(name, value) for name, value in scalars["counters"].items()})
+        born = society.counters.next_id - (part_from or 0) - config.agents
+        if not society.counters.births == society.counters.deaths == born:
+            raise ValueError("births, deaths and next_id do not go together")
         society.ledger = Ledger(
             count=float(_numbers(arrays, "ledger/count", ())),
             total=_numbers(arrays, "ledger/total", (3,)).copy(),

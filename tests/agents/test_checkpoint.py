@@ -199,6 +199,14 @@ def test_a_damaged_state_is_refused(name: str, wrong: NDArray[Any]) -> None:
         restored(GROWN | {name: wrong}, WORLD, SocietyConfig(**LIVELY))
 
 
+@pytest.mark.parametrize("counter", ["births", "deaths", "next_id"])
+def test_counters_that_contradict_each_other_are_refused(counter: str) -> None:
+    scalars = json.loads(str(GROWN["scalars"]))
+    scalars["counters"][counter] += 1
+    with pytest.raises(InputError, match=r"the checkpoint is damaged .*births, deaths and next_id"):
+        restored(GROWN | {"scalars": np.array(json.dumps(scalars))}, WORLD, SocietyConfig(**LIVELY))
+
+
 def test_a_state_of_another_version_is_refused() -> None:
     society = society_of()
     arrays = state(society)
