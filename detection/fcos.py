@@ -91,6 +91,7 @@ class FCOS(nn.Module):
 
     def read(self, pyramid: tuple[Tensor, ...]) -> Predictions:
         """What the locations say where the maps P3 to P7 are ``pyramid``."""
+        predictions: Predictions
         predictions, box_features = self.head(pyramid)
         if self.masks is None:
             return predictions

@@ -41,7 +41,8 @@ def sigmoid_focal_loss(logits: Tensor, labels: Tensor, *, alpha: float = 0.25, g
     labels : int64 [n]
         The class of each row, or `BACKGROUND`.
     """
-    return _FocalLoss.apply(logits, labels, alpha, gamma)  # type: ignore[no-untyped-call]
+    total: Tensor = _FocalLoss.apply(logits, labels, alpha, gamma)  # type: ignore[no-untyped-call]
+    return total
 
 
 class _FocalLoss(torch.autograd.Function):

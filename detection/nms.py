@@ -168,7 +168,7 @@ def _iou(corners: Tensor, i: Tensor, j: Tensor, *, inclusive: bool) -> Tensor:
     is above no threshold.
     """
     extra = float(inclusive)
-    x1, y1, x2, y2 = corners
+    x1, y1, x2, y2 = corners.unbind()
     areas = (x2 - x1 + extra).clamp_(min=0) * (y2 - y1 + extra).clamp_(min=0)
     width = torch.minimum(x2[j], x2[i]).sub_(torch.maximum(x1[j], x1[i])).add_(extra).clamp_(min=0)
     height = torch.minimum(y2[j], y2[i]).sub_(torch.maximum(y1[j], y1[i])).add_(extra).clamp_(min=0)

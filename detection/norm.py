@@ -114,8 +114,10 @@ def conv_norm(x: Tensor, conv: nn.Module, norm: nn.Module) -> Tensor:
     since they learn; that costs little, for there are fewer of them than of features.
     """
     if not isinstance(norm, FrozenBatchNorm2d):
-        return norm(conv(x))
+        plain: Tensor = norm(conv(x))
+        return plain
     assert isinstance(conv, nn.Conv2d)
     scale, shift = affine(norm)
     weight = conv.weight * scale[:, None, None, None]
-    return conv._conv_forward(x, weight.to(conv.weight.dtype), shift.to(conv.weight.dtype))
+    out: Tensor = conv._conv_forward(x, weight.to(conv.weight.dtype), shift.to(conv.weight.dtype))
+    return out

@@ -37,10 +37,12 @@ class PackedConv2d(nn.Module):
         if self.plain is not None and shape != x.shape:
             weight = self._laid_out(self.plain, x.shape)
             self.packed = x.shape, weight
-        return torch.ops.mkldnn._convolution_pointwise(x, weight, self.bias, *self.how, "none", [], "")
+        out: Tensor = torch.ops.mkldnn._convolution_pointwise(x, weight, self.bias, *self.how, "none", [], "")
+        return out
 
     def _laid_out(self, weight: Tensor, shape: torch.Size) -> Tensor:
-        return torch.ops.mkldnn._reorder_convolution_weight(weight, *self.how, list(shape))
+        laid_out: Tensor = torch.ops.mkldnn._reorder_convolution_weight(weight, *self.how, list(shape))
+        return laid_out
 
 
 def pack(model: nn.Module) -> None:

@@ -62,7 +62,8 @@ class WinogradConv2d(nn.Module):
         batch, _, height, width = x.shape
         tiles = batch * -(-height // 3) * -(-width // 3)
         if tiles < FEW or torch.get_num_threads() > THREADS:
-            return self.otherwise(x)
+            plain: Tensor = self.otherwise(x)
+            return plain
         points, channels, out_channels = self.weight.shape
         dtype = self.weight.dtype
         bits, shift = BITS[dtype]

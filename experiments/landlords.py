@@ -138,7 +138,8 @@ def likeness_r(
     count = others.sum(axis=0)
 
     def centred(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return others * (values - (others * values).sum(axis=0) / np.maximum(count, 1))
+        deviation: NDArray[np.float64] = others * (values - (others * values).sum(axis=0) / np.maximum(count, 1))
+        return deviation
 
     alike, stands = centred(alike), centred(np.repeat(scores[:, None], len(numbers), axis=1))
     norm = np.sqrt((alike**2).sum(axis=0) * (stands**2).sum(axis=0))

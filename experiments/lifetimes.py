@@ -61,7 +61,8 @@ class Lives:
     @property
     def eliminated(self) -> NDArray[np.bool_]:
         """Which of them ended by elimination."""
-        return self.end == ELIMINATED
+        eliminated: NDArray[np.bool_] = self.end == ELIMINATED
+        return eliminated
 
     @property
     def hazard(self) -> float:

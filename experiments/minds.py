@@ -82,7 +82,8 @@ def standings(levels: NDArray[np.float64]) -> NDArray[np.float64]:
     """Levels [..., P, S] in standard deviations above the mean of the P objects; 0 on a dimension that is flat."""
     centred = levels - levels.mean(axis=-2, keepdims=True)
     spread = levels.std(axis=-2, keepdims=True)
-    return np.divide(centred, spread, out=np.zeros_like(centred), where=spread > FLAT)
+    z: NDArray[np.float64] = np.divide(centred, spread, out=np.zeros_like(centred), where=spread > FLAT)
+    return z
 
 
 def gesture(standing: float) -> str:
@@ -103,7 +104,7 @@ def overlap(units: NDArray[np.bool_]) -> NDArray[np.float64]:
     """What any two have in common of what either has, |A and B| / |A or B|: float64 [n, n]; 0 where neither has any."""
     has = units.astype(np.float64)
     both, size = has @ has.T, has.sum(axis=1)
-    either = size[:, None] + size[None, :] - both
+    either: NDArray[np.float64] = size[:, None] + size[None, :] - both
     return np.divide(both, either, out=np.zeros_like(both), where=either > 0)
 
 
@@ -139,7 +140,7 @@ def comparable(minds: Minds) -> NDArray[np.bool_]:
     The young remember little, and little has little in common, whoever remembers it.
     """
     size = np.array([len(objects) for objects in minds.memory])
-    old = size >= np.median(size) if len(size) else np.zeros(0, dtype=bool)
+    old: NDArray[np.bool_] = size >= np.median(size) if len(size) else np.zeros(0, dtype=bool)
     return old[:, None] & old[None, :] & (shared(minds.concept) > 0)
 
 

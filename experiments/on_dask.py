@@ -107,7 +107,8 @@ class OnDask:
         threading.Thread(target=self._wait_for_workers, args=(futures, done, given_up), daemon=True).start()
         try:
             with cluster_there():
-                return self.client.gather(futures)
+                found: list[Any] = self.client.gather(futures)
+                return found
         except InputError as error:
             if not given_up.is_set():
                 raise

@@ -61,7 +61,8 @@ class PlainAgent(mesa.Agent):  # type: ignore[misc]
 
     def levels(self, objects: list[int], slots: list[int]) -> Vector:
         """How high objects stand on dimensions, [C, S]."""
-        return self.features[np.ix_(objects, self.sensor)] @ np.array([self.view[slot].loading for slot in slots]).T
+        loadings: Vector = np.array([self.view[slot].loading for slot in slots])
+        return self.features[np.ix_(objects, self.sensor)] @ loadings.T
 
     def remember(self, scene: list[int], luck: list[float]) -> None:
         """Every object ever seen is equally likely to be in memory."""
@@ -211,16 +212,18 @@ class PlainSociety(mesa.Model):  # type: ignore[misc]
 
 def standardised(levels: Vector) -> NDArray[np.float64]:
     """Levels [C, S] with mean 0 and variance 1 over the scene; 0 where all are level."""
-    z = levels - levels.mean(axis=0, dtype=np.float64)
-    spread = np.sqrt((z**2).mean(axis=0))
-    return np.divide(z, spread, out=np.zeros_like(z), where=spread > 1e-6)
+    centred = levels - levels.mean(axis=0, dtype=np.float64)
+    spread = np.sqrt((centred**2).mean(axis=0))
+    z: NDArray[np.float64] = np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 1e-6)
+    return z
 
 
 def correlations(shown: Vector, own: Vector) -> NDArray[np.float64]:
     """Of levels shown [G] with own ones [G, S]; 0 where one does not vary."""
     a, b = shown - shown.mean(dtype=np.float64), own - own.mean(axis=0, dtype=np.float64)
     scale = np.sqrt((a**2).sum() * (b**2).sum(axis=0))
-    return np.divide(a @ b, scale, out=np.zeros_like(scale), where=scale > 1e-9)
+    r: NDArray[np.float64] = np.divide(a @ b, scale, out=np.zeros_like(scale), where=scale > 1e-9)
+    return r
 
 
 def above(height: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:

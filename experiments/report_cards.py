@@ -143,7 +143,8 @@ def diverging(values: NDArray[np.floating]) -> NDArray[np.uint8]:
 
 def _blend(start: tuple[int, int, int], end: tuple[int, int, int], share: NDArray[np.floating]) -> NDArray[np.uint8]:
     weight = np.clip(share, 0.0, 1.0)[..., None]
-    return np.rint((1 - weight) * np.array(start) + weight * np.array(end)).astype(np.uint8)
+    pixels: NDArray[np.uint8] = np.rint((1 - weight) * np.array(start) + weight * np.array(end)).astype(np.uint8)
+    return pixels
 
 
 def _bars(rows: list[tuple[str, float]], heading: str = "") -> str:

@@ -77,8 +77,9 @@ def _in_images(
     np.add.at(has, (number, labels), 1.0)
 
     def effective(n: NDArray[np.float64]) -> NDArray[np.float64]:
-        squares = (n**2).sum(axis=0)
-        return np.divide(n.sum(axis=0) ** 2, squares, out=np.zeros_like(squares), where=squares > 0)
+        total: NDArray[np.float64] = n.sum(axis=0)
+        squares: NDArray[np.float64] = (n**2).sum(axis=0)
+        return np.divide(total**2, squares, out=np.zeros_like(squares), where=squares > 0)
 
     return effective(has), effective(has.sum(axis=1, keepdims=True) - has)
 

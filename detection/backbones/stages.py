@@ -81,12 +81,14 @@ class Backbone(nn.Module):
             return unit.run(x)
         # A compiled graph writes its buffers once, whatever it recomputes, and knows no such contexts.
         if torch.compiler.is_compiling() or not _learning_statistics(unit):
-            return checkpoint(unit.run, x, use_reentrant=False, preserve_rng_state=False)
+            plain: Tensor = checkpoint(unit.run, x, use_reentrant=False, preserve_rng_state=False)
+            return plain
 
         def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
             return contextlib.nullcontext(), _statistics_left_alone(unit)
 
-        return checkpoint(unit.run, x, use_reentrant=False, preserve_rng_state=False, context_fn=contexts)
+        out: Tensor = checkpoint(unit.run, x, use_reentrant=False, preserve_rng_state=False, context_fn=contexts)
+        return out
 
 
 def _learning_statistics(unit: Unit) -> list[BatchNorm]:

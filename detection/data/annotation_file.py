@@ -131,9 +131,10 @@ def _json(path: Path) -> dict[str, Any]:
 def _records(whole: dict[str, Any], name: str, path: Path) -> list[Any]:
     if name not in whole:
         raise InputError(f"{path} has no {name}; COCO's format is an object with images, annotations and categories")
-    if not isinstance(whole[name], list):
-        raise InputError(f"{path} has {name} that are {_kind(whole[name])}; give a list of objects")
-    return whole[name]
+    records = whole[name]
+    if not isinstance(records, list):
+        raise InputError(f"{path} has {name} that are {_kind(records)}; give a list of objects")
+    return records
 
 
 def _categories(records: list[Any], path: Path) -> tuple[Category, ...]:

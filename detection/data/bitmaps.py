@@ -34,7 +34,8 @@ def _largest(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if count < 2:
         return mask
     sizes = np.bincount(parts.ravel())
-    return (parts == 1 + sizes[1:].argmax()).astype(np.uint8)
+    largest: NDArray[np.uint8] = (parts == 1 + sizes[1:].argmax()).astype(np.uint8)
+    return largest
 
 
 def run_lengths(mask: NDArray[np.uint8]) -> dict[str, Any]:

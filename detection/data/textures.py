@@ -69,7 +69,8 @@ def pattern(rng: Generator, kind: Pattern, height: int, width: int, *, period: f
     u: Floats = np.float32(math.cos(angle)) * x + np.float32(math.sin(angle)) * y
     if kind == "gradient":
         low, high = u.min(), u.max()
-        return (u - low) / max(high - low, np.float32(1))
+        share: Floats = (u - low) / max(high - low, np.float32(1))
+        return share
     v: Floats = np.float32(math.cos(angle)) * y - np.float32(math.sin(angle)) * x
     u = u / np.float32(period) + np.float32(rng.random())
     v = v / np.float32(period) + np.float32(rng.random())
@@ -81,12 +82,13 @@ def pattern(rng: Generator, kind: Pattern, height: int, width: int, *, period: f
         distance = _square_wave(u) * _square_wave(v) * np.float32(4 * period)
     else:
         distance = _square_wave(u) * np.float32(period)
-    return np.clip(distance + 0.5, 0, 1)
+    return (distance + 0.5).clip(0, 1)
 
 
 def _square_wave(u: Floats) -> Floats:
     """The distance of ``u`` to the next half, positive in every second interval: a triangle wave of +-1/4."""
-    return np.abs(u - np.floor(u) - np.float32(0.5)) - np.float32(0.25)
+    wave: Floats = np.abs(u - np.floor(u) - np.float32(0.5)) - np.float32(0.25)
+    return wave
 
 
 def _noise(rng: Generator, height: int, width: int, period: float) -> Floats:

@@ -100,7 +100,8 @@ def _unguarded(found: Any) -> Batch:
         "labels": [torch.from_numpy(labels) for labels in found.labels],
         "masks": None if found.masks is None else _unpacked(found),
     }
-    return found._replace(**tensors)
+    batch: Batch = found._replace(**tensors)
+    return batch
 
 
 def _unpacked(found: Any) -> list[torch.Tensor]:

@@ -126,7 +126,8 @@ def reaches(boxes: Tensor, points: Tensor) -> Tensor:
     """Distances [M] from ``points`` [M, 2] beyond which there is nothing of the masks in ``boxes`` [M, 4]."""
     # A mask lies within its box, but for the rounding of pixels and the resizing.
     first, last = boxes[:, :2].floor() - 1, boxes[:, 2:].ceil() + 1
-    return torch.maximum((first - points).abs(), (last - points).abs()).norm(dim=1)
+    reach: Tensor = torch.maximum((first - points).abs(), (last - points).abs()).norm(dim=1)
+    return reach
 
 
 def polar_centerness(lengths: Tensor) -> Tensor:

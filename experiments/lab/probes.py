@@ -118,4 +118,4 @@ def _speed(modules: Sequence[nn.Module]) -> float:
     """Norm of the gradient over the norm of the weights, of the convolutions among ``modules``."""
     weights = [conv.weight for root in modules for conv in root.modules() if isinstance(conv, nn.Conv2d)]
     gradient = sum(float(weight.grad.square().sum()) for weight in weights if weight.grad is not None)
-    return (gradient / sum(float(weight.detach().square().sum()) for weight in weights)) ** 0.5
+    return float((gradient / sum(float(weight.detach().square().sum()) for weight in weights)) ** 0.5)

@@ -307,7 +307,8 @@ def _log(path: Path) -> list[dict[str, Any]]:
 def _learned_from(job: Job, rows: Sequence[Mapping[str, Any]]) -> int:
     """Images with objects that a run learns from, also of one that diverged before the first line of its log."""
     if rows:
-        return round(rows[-1]["images"] / rows[-1]["epoch"])
+        images: float = rows[-1]["images"] / rows[-1]["epoch"]
+        return round(images)
     return len(CocoDataset(job.data, "train2017").with_objects)
 
 

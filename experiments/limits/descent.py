@@ -119,7 +119,9 @@ def inherited(population: Population, world: World) -> NDArray[np.float64]:
 
 def change(society: Society, before: Population, trait: Trait) -> NDArray[np.float64]:
     """By how much the mean of each trait differs from what it was."""
-    return trait(society.population, society.world).mean(axis=0) - trait(before, society.world).mean(axis=0)
+    now: NDArray[np.float64] = trait(society.population, society.world).mean(axis=0)
+    then: NDArray[np.float64] = trait(before, society.world).mean(axis=0)
+    return now - then
 
 
 def terms(

@@ -346,6 +346,6 @@ def slope(sizes: Sequence[int], measured: Sequence[NDArray[np.float64]]) -> NDAr
 
 def slope_weights(sizes: Sequence[int]) -> NDArray[np.float64]:
     """What the logarithm of the figure at each size is multiplied by, to add up to the exponent."""
-    x = np.log(np.array(sizes, dtype=np.float64))
+    x: NDArray[np.float64] = np.log(np.array(sizes, dtype=np.float64))
     x -= x.mean()
     return x / (x @ x)

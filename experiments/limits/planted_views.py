@@ -180,7 +180,7 @@ def _correlations(sensed: NDArray[np.float32]) -> NDArray[np.float64]:
     covariance = (centred.swapaxes(1, 2) @ centred).astype(np.float64) / sensed.shape[1]
     variance = np.einsum("nii->ni", covariance)
     scale = np.divide(1.0, np.sqrt(variance), out=np.zeros_like(variance), where=variance > 1e-9)
-    corr = covariance * scale[:, :, None] * scale[:, None, :]
+    corr: NDArray[np.float64] = covariance * scale[:, :, None] * scale[:, None, :]
     np.einsum("nii->ni", corr)[...] = 1.0
     return corr
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 def rank_shares(n: int, size: int) -> NDArray[np.float64]:
     """How often each rank [n], the least fit first, wins a tournament of ``size`` drawn with replacement."""
     rank = np.arange(1, n + 1, dtype=np.float64)
-    return (rank**size - (rank - 1) ** size) / n**size
+    shares: NDArray[np.float64] = (rank**size - (rank - 1) ** size) / n**size
+    return shares
 
 
 def moran_fixation(n: int, r: float) -> float:

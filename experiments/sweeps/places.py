@@ -72,7 +72,8 @@ class Cluster:
         """
         if self.client.status != "running":
             raise BrokenExecutor("the scheduler is gone")
-        return self.executor.submit(fn, *args)
+        future: Future[Any] = self.executor.submit(fn, *args)
+        return future
 
 
 def check_address(scheduler: str | None) -> None:
