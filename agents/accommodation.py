@@ -58,7 +58,8 @@ def unique_variance(corr: Correlations, loading: NDArray[np.floating]) -> NDArra
 def explained(corr: Correlations, loading: NDArray[np.floating]) -> NDArray[np.float64]:
     """Share of each sensed feature's variance [n, m] that dimensions ``loading [n, S, m]`` explain together (R^2)."""
     _, cross, beta, _ = _regressed(corr, loading)
-    return np.clip((beta * cross).sum(axis=1), 0.0, 1.0)
+    share: NDArray[np.float64] = np.clip((beta * cross).sum(axis=1), 0.0, 1.0)
+    return share
 
 
 def _regressed(

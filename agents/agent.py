@@ -331,7 +331,7 @@ def attribute_values(population: Population, step: int, name: str) -> NDArray[An
     if name == "age":
         return step - population.birth
     if name == "n_dimensions":
-        return population.held.sum(axis=1)
+        return np.asarray(population.held.sum(axis=1))
     if name == "superiority":
         held = population.held
         total = np.where(held, population.score, 0.0).sum(axis=1, dtype=np.float64)

@@ -202,7 +202,8 @@ def expected_standings(population: Population, world: World, experience: Experie
     height = heights(population, world, rows, slots, np.where(there, memory, 0))
     count = there.sum(axis=1)[:, None]
     below = (higher(bodies[:, :, None], height[:, None, :]) * there[:, None, :]).sum(axis=2)
-    return np.divide(below, count, out=np.full(below.shape, 0.5), where=count > 0)
+    share: NDArray[np.float64] = np.divide(below, count, out=np.full(below.shape, 0.5), where=count > 0)
+    return share
 
 
 @dataclasses.dataclass(kw_only=True)

@@ -236,7 +236,8 @@ def standardised(height: NDArray[np.float32]) -> NDArray[np.float64]:
     """
     z = height - height.mean(axis=1, keepdims=True, dtype=np.float64)
     spread = np.sqrt((z**2).mean(axis=1, keepdims=True))
-    return np.divide(z, spread, out=np.zeros_like(z), where=spread > 1e-6)
+    scaled: NDArray[np.float64] = np.divide(z, spread, out=np.zeros_like(z), where=spread > 1e-6)
+    return scaled
 
 
 def understood_words(ours: NDArray[np.int32], theirs: NDArray[np.int32]) -> NDArray[np.bool_]:
@@ -280,7 +281,8 @@ def pick_word(
 
 def nearest(heard: NDArray[np.float64], gesture: NDArray[np.float64]) -> NDArray[np.intp]:
     """The place in the scene [B] whose level ``heard [B, C]`` is nearest to the gesture [B]."""
-    return np.abs(heard - gesture[:, None]).argmin(axis=1)
+    place: NDArray[np.intp] = np.abs(heard - gesture[:, None]).argmin(axis=1)
+    return place
 
 
 def agreement(shown: NDArray[np.float32], own: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -288,7 +290,9 @@ def agreement(shown: NDArray[np.float32], own: NDArray[np.float32]) -> NDArray[n
     a = shown - shown.mean(axis=1, keepdims=True, dtype=np.float64) if shown.shape[1] else shown.astype(np.float64)
     b = own - own.mean(axis=1, keepdims=True, dtype=np.float64) if own.shape[1] else own.astype(np.float64)
     scale = np.sqrt((a**2).sum(axis=1)[:, None] * (b**2).sum(axis=1))
-    return np.divide(np.einsum("bg,bgs->bs", a, b), scale, out=np.zeros_like(scale), where=scale > 1e-9)
+    product = np.einsum("bg,bgs->bs", a, b)
+    found: NDArray[np.float64] = np.divide(product, scale, out=np.zeros_like(scale), where=scale > 1e-9)
+    return found
 
 
 def line_up(

@@ -166,7 +166,8 @@ def tabulated(
     cell, size = np.ravel_multi_index(tuple(cells[:, there]), tuple(shape)), int(np.prod(shape))
     count = np.bincount(cell, minlength=size)
     total = np.bincount(cell, weights=np.asarray(outcome, dtype=np.float64)[there], minlength=size)
-    return np.divide(total, count, out=np.full(size, np.nan), where=count > 0).reshape(tuple(shape))
+    mean: NDArray[np.float64] = np.divide(total, count, out=np.full(size, np.nan), where=count > 0)
+    return mean.reshape(tuple(shape))
 
 
 def cube_of(

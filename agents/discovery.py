@@ -196,7 +196,8 @@ def parallel_analysis(eigenvalues: NDArray[np.float64], count: NDArray[np.intp],
         if size > n_variables:
             threshold[count == size] = null_eigenvalues(int(size), n_variables)[:limit]
     above = eigenvalues[:, :limit] > threshold
-    return np.cumprod(above, axis=1).sum(axis=1)
+    number: NDArray[np.intp] = np.cumprod(above, axis=1).sum(axis=1)
+    return number
 
 
 def spectrum(corr: Correlations) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

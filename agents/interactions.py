@@ -100,7 +100,8 @@ class InteractionLog:
     def spread(self, n: int) -> NDArray[np.void]:
         """At most ``n`` of the rows, evenly from the first to the last."""
         rows = self.rows
-        return rows[np.unique(np.linspace(0, len(rows) - 1, min(n, len(rows))).round().astype(int))]
+        places: NDArray[np.intp] = np.linspace(0, len(rows) - 1, min(n, len(rows))).round().astype(int)
+        return rows[np.unique(places)]
 
     def listen(
         self,

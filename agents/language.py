@@ -258,7 +258,8 @@ def _standard_ranks(values: NDArray[np.floating]) -> NDArray[np.float64]:
     rank = np.asarray(rankdata(values, axis=1), dtype=np.float64)
     rank -= rank.mean(axis=1, keepdims=True)
     norm = np.linalg.norm(rank, axis=1, keepdims=True)
-    return np.divide(rank, norm, out=np.zeros_like(rank), where=norm > 0)
+    standard: NDArray[np.float64] = np.divide(rank, norm, out=np.zeros_like(rank), where=norm > 0)
+    return standard
 
 
 # ---- use

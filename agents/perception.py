@@ -50,7 +50,7 @@ def levels(
 
         return kernels.levels(population, world.features, rows, objects)
     sensed = sense(world.features, objects, population.sensor[rows])
-    return np.matmul(sensed, population.loading[rows].swapaxes(1, 2))
+    return sensed @ population.loading[rows].swapaxes(1, 2)
 
 
 def heights(
@@ -113,14 +113,16 @@ def glimpsed(
     # The ridge is for dimensions that repeat others, and for empty slots, which explain nothing.
     overlap = across @ stands + 1e-6 * np.eye(population.n_slots)
     r = across @ seen
-    return np.einsum("nsc,nsc->nc", r, np.linalg.solve(overlap, r)).round(6)
+    explained: NDArray[np.float64] = np.einsum("nsc,nsc->nc", r, np.linalg.solve(overlap, r))
+    return explained.round(6)
 
 
 def standardised_over(columns: NDArray[np.float32], there: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Columns [n, R, c] with mean 0 and norm 1 over the places that are ``there [n, R]``; 0 where they do not vary."""
     found, count = centred_over(columns, there), np.maximum(there.sum(axis=1), 1)[:, None, None]
     norm = np.linalg.norm(found, axis=1, keepdims=True)
-    return np.divide(found, norm, out=np.zeros_like(found), where=norm > 1e-5 * np.sqrt(count))
+    standard: NDArray[np.float64] = np.divide(found, norm, out=np.zeros_like(found), where=norm > 1e-5 * np.sqrt(count))
+    return standard
 
 
 def centred_over(columns: NDArray[np.float32], there: NDArray[np.bool_]) -> NDArray[np.float64]:

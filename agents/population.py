@@ -95,17 +95,18 @@ class Population:
     @property
     def n_slots(self) -> int:
         """The width of a view: 8, or fewer if the configuration says so."""
-        return self.kind.shape[1]
+        return int(self.kind.shape[1])
 
     @property
     def n_sensors(self) -> int:
         """How many features an agent senses."""
-        return self.sensor.shape[1]
+        return int(self.sensor.shape[1])
 
     @property
     def held(self) -> NDArray[np.bool_]:
         """bool [N, S]: slots that hold a dimension."""
-        return self.kind != EMPTY
+        held: NDArray[np.bool_] = self.kind != EMPTY
+        return held
 
     @property
     def bytes_per_agent(self) -> float:

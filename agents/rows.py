@@ -319,7 +319,8 @@ class RowSet(AgentSet):  # type: ignore[misc]
         if values is None:
             return [getattr(agent, name, *missing) for agent in self]
         if values.ndim == 1:
-            return values.tolist()
+            listed: list[Any] = values.tolist()
+            return listed
         values.flags.writeable = False
         return list(values)
 
@@ -350,7 +351,7 @@ def _rows_of(present: NDArray[np.int64], wanted: NDArray[np.integer]) -> NDArray
         raise InputError(f"ids hold {wanted.dtype} values, but an id is an int")
     order = np.argsort(present)
     places = np.searchsorted(present, wanted, sorter=order)
-    rows = order[np.minimum(places, len(present) - 1)]
+    rows: NDArray[np.intp] = order[np.minimum(places, len(present) - 1)]
     rows = rows[present[rows] == wanted]
     return rows[np.sort(np.unique(rows, return_index=True)[1])]
 

@@ -108,7 +108,8 @@ def tournament(worth: NDArray[np.floating], n_winners: int, size: int, rng: np.r
     """
     order = np.lexsort((rng.random(len(worth)), worth))
     entrants = rng.integers(len(worth), size=(n_winners, size))
-    return order[entrants.max(axis=1)]
+    fittest: NDArray[np.intp] = entrants.max(axis=1)
+    return order[fittest]
 
 
 def bear(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from contextlib import ExitStack
+from random import Random
 from typing import Any, NoReturn
 
 import mesa
@@ -59,6 +60,9 @@ class Society(mesa.Model):  # type: ignore[misc]
     seed : int; the same seed gives the same society, bit for bit
     graph : who can meet whom (nodes 0 .. agents - 1); by default anyone can meet anyone
     """
+
+    random: Random
+    rng: np.random.Generator
 
     def __init__(self, world: World, config: SocietyConfig, *, seed: int, graph: nx.Graph | None = None) -> None:
         if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:

@@ -77,4 +77,5 @@ def _refuse(name: str, wrong: NDArray[np.bool_]) -> None:
 def _repeated(values: NDArray[np.integer]) -> NDArray[np.bool_]:
     """Which rows [n] of ``values [n, m]`` have a number from 0 up more than once."""
     ordered = np.sort(values, axis=1)
-    return ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any(axis=1)
+    repeated: NDArray[np.bool_] = ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any(axis=1)
+    return repeated

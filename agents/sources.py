@@ -73,7 +73,7 @@ def random_directions(normal: NDArray[np.float64], number: NDArray[np.intp]) -> 
 
     Standard ``normal [n, S, m]`` numbers point everywhere alike (Muller 1959).
     """
-    loading = normal / np.linalg.norm(normal, axis=2, keepdims=True)
+    loading: NDArray[np.float64] = normal / np.linalg.norm(normal, axis=2, keepdims=True)
     loading[np.arange(normal.shape[1]) >= number[:, None]] = 0.0
     return loading
 

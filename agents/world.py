@@ -87,7 +87,7 @@ class World:
     @property
     def n_features(self) -> int:
         """How many features an object has."""
-        return self.features.shape[1]
+        return int(self.features.shape[1])
 
     @functools.cached_property
     def in_steps(self) -> tuple[NDArray[np.int16], float]:

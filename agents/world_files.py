@@ -206,8 +206,8 @@ def _values(column: pd.Series, path: Path) -> NDArray[Any]:
         raise InputError(f"{path}: {column.name!r} has no value in row {int(missing.argmax()) + 1}; fill it in")
     for is_kind, dtype in ((pd.api.types.is_integer_dtype, np.int64), (pd.api.types.is_float_dtype, np.float64)):
         if is_kind(column.dtype):
-            return column.to_numpy(dtype=dtype)
-    return column.astype(str).to_numpy(dtype=str)
+            return np.asarray(column.to_numpy(dtype=dtype))
+    return np.asarray(column.astype(str).to_numpy(dtype=str))
 
 
 def _label_key(label: str | None, usual: Sequence[str], there: Sequence[str], path: Path) -> str | None:

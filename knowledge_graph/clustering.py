@@ -256,7 +256,8 @@ def _directions(
     np.put_along_axis(found, sensor[row].astype(np.intp), views.structure[row, slot], axis=1)
     found[:, -1] = 0.0
     norm = np.linalg.norm(found, axis=1, keepdims=True)
-    return np.divide(found, norm, out=found, where=norm > 0)
+    np.divide(found, norm, out=found, where=norm > 0)
+    return found
 
 
 def _levels(

@@ -259,7 +259,7 @@ def _completed(told: FloatMatrix, known: NDArray[np.bool_], k: int) -> FloatMatr
     filled = told
     for _ in range(MAX_ROUNDS):
         values, vectors = np.linalg.eigh(filled)
-        loadings = vectors[:, ::-1][:, :k] * np.sqrt(np.maximum(values[::-1][:k], 0.0))
+        loadings: FloatMatrix = vectors[:, ::-1][:, :k] * np.sqrt(np.maximum(values[::-1][:k], 0.0))
         if known.all() or k == 0:
             break
         before, filled = filled, np.where(known, told, loadings @ loadings.T)

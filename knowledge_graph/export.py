@@ -153,7 +153,8 @@ def to_gexf(graph: nx.Graph) -> bytes:
                 element.set(attribute, str(data[title]))
         _values(element, data, of_edge, first=len(of_node))
     ET.indent(root, " ")
-    return ET.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n"
+    written: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return written + b"\n"
 
 
 def write_json(obj: object, path: Path | str) -> None:

@@ -168,7 +168,8 @@ def shrunken(
     spread = np.maximum(((loadings - prior)[known] ** 2).mean(axis=0) - error[known].mean(), 1e-9)
     trust = np.where(known[:, None], spread / (spread + error), 1.0)
     limit = LIMIT * np.sqrt(error)
-    return loadings + np.clip((1.0 - trust) * (prior - loadings), -limit, limit)
+    step: FloatMatrix = np.clip((1.0 - trust) * (prior - loadings), -limit, limit)
+    return loadings + step
 
 
 def noise_edge(rank: float, dimension: int, n_views: int) -> float:
@@ -179,7 +180,7 @@ def noise_edge(rank: float, dimension: int, n_views: int) -> float:
     """
     if rank <= 0:
         return 1.0
-    return rank / dimension * (1.0 + np.sqrt(dimension / (rank * n_views))) ** 2
+    return float(rank / dimension * (1.0 + np.sqrt(dimension / (rank * n_views))) ** 2)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -215,7 +216,8 @@ def _null_spectrum(views: Views, levels_of: Callable[[np.random.Generator], Leve
         mean = _mean_projection(views, levels_of(np.random.default_rng(seed)))
         spread = np.sqrt(np.maximum(mean.seen / len(views), 1e-12))
         found.append(np.linalg.eigvalsh(mean.projection / np.outer(spread, spread))[::-1])
-    return np.max(found, axis=0)
+    largest: NDArray[np.float64] = np.max(found, axis=0)
+    return largest
 
 
 def _random_levels(rng: np.random.Generator) -> Levels:

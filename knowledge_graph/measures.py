@@ -49,7 +49,8 @@ def congruence(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.f
 
     def normal(x: NDArray[np.floating]) -> NDArray[np.float64]:
         norm = np.linalg.norm(x.astype(np.float64), axis=0, keepdims=True)
-        return np.divide(x, norm, out=np.zeros(x.shape), where=norm > 0)
+        unit: NDArray[np.float64] = np.divide(x, norm, out=np.zeros(x.shape), where=norm > 0)
+        return unit
 
     return normal(a).T @ normal(b)
 

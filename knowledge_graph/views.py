@@ -138,7 +138,7 @@ class Views:
     @property
     def n_slots(self) -> int:
         """S, the most dimensions that a view can have."""
-        return self.held.shape[1]
+        return int(self.held.shape[1])
 
     @property
     def n_objects(self) -> int:
@@ -212,7 +212,7 @@ class Unified:
     @property
     def n_concepts(self) -> int:
         """How many concepts there are."""
-        return self.support.shape[0]
+        return len(self.support)
 
 
 def chunks(n: int, size: int = CHUNK) -> Iterator[slice]:
@@ -284,7 +284,8 @@ def objects_seen(views: Views) -> NDArray[np.int32]:
     """How many of the shared objects each agent has seen, [N]; [0] where the agents share no objects."""
     if views.levels is None:
         return np.zeros(0, dtype=np.int32)
-    return seen_in(views.levels).sum(axis=1, dtype=np.int32)
+    seen: NDArray[np.int32] = seen_in(views.levels).sum(axis=1, dtype=np.int32)
+    return seen
 
 
 def correlations(views: Views, scores: FloatMatrix) -> NDArray[np.float32]:
@@ -336,7 +337,7 @@ def features_known(views: Views, features: NDArray[np.floating] | None) -> int:
         )
     if views.levels is not None and len(features) != views.n_objects:
         raise ValueError(f"there are features of {len(features)} objects, but levels of {views.n_objects}")
-    return features.shape[1]
+    return int(features.shape[1])
 
 
 def loadings_of(features: NDArray[np.floating], scores: NDArray[np.floating]) -> FloatMatrix:

@@ -103,7 +103,8 @@ def predict(library: Library, agent: int, levels: NDArray[np.floating]) -> Float
     # pinv: one dimension may repeat others.
     regression = np.linalg.pinv(overlap, rcond=1e-5, hermitian=True) @ last.unified.correlation[row, varies]
     picture = _picture(library)
-    return picture.features + standard @ regression @ picture.loadings.T
+    foretold: FloatMatrix = picture.features + standard @ regression @ picture.loadings.T
+    return foretold
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

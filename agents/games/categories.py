@@ -53,7 +53,8 @@ class Categories:
 
     def names(self, agent: int) -> NDArray[np.int32]:
         """The most relevant words of an agent's perceptual categories, from left to right."""
-        return self.relevant[agent, self.place[agent, : self.number[agent]]]
+        names: NDArray[np.int32] = self.relevant[agent, self.place[agent, : self.number[agent]]]
+        return names
 
     def widths(self, agent: int) -> NDArray[np.float64]:
         """How wide an agent's perceptual categories are, from left to right."""
@@ -62,7 +63,7 @@ class Categories:
     def linguistic(self, agent: int) -> NDArray[np.float64]:
         """Where an agent's linguistic categories begin, from left to right."""
         names = self.names(agent)
-        begins = np.concatenate([[True], names[1:] != names[:-1]])
+        begins: NDArray[np.bool_] = np.concatenate([[True], names[1:] != names[:-1]])
         return self.edge[agent, : self.number[agent]][begins]
 
     def name_of(self, stimuli: NDArray[np.float64]) -> NDArray[np.int32]:

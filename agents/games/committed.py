@@ -44,7 +44,8 @@ class CommittedOutcome:
     @property
     def flipped(self) -> NDArray[np.bool_]:
         """bool [runs]: where all had come to say A by the end."""
-        return self.only_a[:, -1] == self.agents - self.committed
+        flipped: NDArray[np.bool_] = self.only_a[:, -1] == self.agents - self.committed
+        return flipped
 
 
 def play_against(
@@ -105,7 +106,8 @@ def census(words: NDArray[np.int32], loyal: NDArray[np.bool_]) -> NDArray[np.int
     """int64 [3, R]: how many of the not ``loyal [R, N]`` have just A, just B, or both in ``words [R, N, W]``."""
     says_a, says_b = (words == A).any(axis=2), (words == B).any(axis=2)
     groups = np.stack([says_a & ~says_b, says_b & ~says_a, says_a & says_b])
-    return (groups & ~loyal).sum(axis=2)
+    count: NDArray[np.int64] = (groups & ~loyal).sum(axis=2)
+    return count
 
 
 # -- the limit of many agents -----------------------------------------------------------------------------------------

@@ -95,22 +95,26 @@ def play(
 def drawn(urn: Urns, luck: NDArray[np.float64]) -> NDArray[np.intp]:
     """Which kind [n] is drawn from urns [n, kinds] with weights, by a number [n] in [0, 1) each."""
     upto = urn.cumsum(axis=1)
-    return (upto[:, :-1] <= (luck * upto[:, -1])[:, None]).sum(axis=1)
+    kind: NDArray[np.intp] = (upto[:, :-1] <= (luck * upto[:, -1])[:, None]).sum(axis=1)
+    return kind
 
 
 def paid(state: NDArray[np.intp], act: NDArray[np.intp]) -> NDArray[np.float64]:
     """1 where the act fits the state, 0 where it does not."""
-    return (state == act).astype(np.float64)
+    fits: NDArray[np.bool_] = state == act
+    return fits.astype(np.float64)
 
 
 def strategies(urns: Urns) -> Urns:
     """The chances of each draw: urns [..., kinds] scaled to sum 1."""
-    return urns / urns.sum(axis=-1, keepdims=True)
+    total: Urns = urns.sum(axis=-1, keepdims=True)
+    return urns / total
 
 
 def expected_payoff(sender: Urns, receiver: Urns) -> NDArray[np.float64]:
     """The chance [runs] that the next play succeeds, all states being equally likely."""
-    return np.einsum("rsm,rms->r", strategies(sender), strategies(receiver)) / sender.shape[1]
+    chance: NDArray[np.float64] = np.einsum("rsm,rms->r", strategies(sender), strategies(receiver)) / sender.shape[1]
+    return chance
 
 
 def information(sender: Urns) -> NDArray[np.float64]:
@@ -118,7 +122,8 @@ def information(sender: Urns) -> NDArray[np.float64]:
     chance = strategies(sender)
     overall = chance.mean(axis=1, keepdims=True)
     ratio = np.divide(chance, overall, out=np.ones_like(chance), where=chance > 0)
-    return (chance * np.log2(ratio)).sum(axis=2).mean(axis=1)
+    bits: NDArray[np.float64] = (chance * np.log2(ratio)).sum(axis=2).mean(axis=1)
+    return bits
 
 
 def is_signalling_system(sender: Urns, receiver: Urns) -> NDArray[np.bool_]:
@@ -126,7 +131,8 @@ def is_signalling_system(sender: Urns, receiver: Urns) -> NDArray[np.bool_]:
     n_states = sender.shape[1]
     signal = sender.argmax(axis=2)
     act = receiver.argmax(axis=2)[np.arange(len(sender))[:, None], signal]
-    return (act == np.arange(n_states)).all(axis=1)
+    understood: NDArray[np.bool_] = (act == np.arange(n_states)).all(axis=1)
+    return understood
 
 
 def payoff_after_one(states: int, signals: int | None = None) -> float:

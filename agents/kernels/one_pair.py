@@ -15,7 +15,7 @@ from agents.population import NEUTRAL
 @jit
 def place_of(word: int, lexicon: NDArray[np.int32], row: int) -> int:
     """The first place of a word in ``lexicon[row]``, or how many places there are."""
-    n = lexicon.shape[1]
+    n: int = lexicon.shape[1]
     place = n
     for q in range(n):  # all of them, which is quicker than to look where to stop
         place = min(place, q if lexicon[row, q] == word else n)

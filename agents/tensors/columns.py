@@ -75,7 +75,8 @@ class Columns:
 
     def flat(self, name: str) -> Tensor:
         """A column [N, S, ...] as one of dimensions [N * S, ...], not copied."""
-        return getattr(self, name).flatten(0, 1)
+        column: Tensor = getattr(self, name)
+        return column.flatten(0, 1)
 
     def held(self, rows: Tensor) -> Tensor:
         """bool [n, S]: slots of ``rows [n]`` that hold a dimension."""
