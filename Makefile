@@ -45,6 +45,7 @@ lint: $(VENV)/installed-dev  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy docs/examples
 
 format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix .

@@ -7,7 +7,7 @@ whether they are there, so nothing in a letter may point elsewhere.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ from agents.letters import Answers, Letters, Sent, SomeColumns
 from agents.population import ABSTRACT, NOTHING, RAW
 from agents.shards import IDS, Part, Post, Shard, Sharding, Told, config_of
 from agents.world import World
+
+Made = TypeVar("Made")
 
 
 def state(shard: Shard) -> dict[str, NDArray[Any]]:
@@ -193,7 +195,7 @@ def _check(named: tuple[str, NDArray[Any]], of: Of, length: int) -> None:
         raise ValueError(f"{name} says what cannot be")
 
 
-def _whole(make: Callable[[], Any]) -> Any:
+def _whole(make: Callable[[], Made]) -> Made:
     try:
         return make()
     except (LookupError, TypeError, ValueError) as error:

@@ -28,7 +28,7 @@ for concept in library.concepts()[:3]:
     print(concept)
 print(library.explain(library.ids[0]))
 
-one, other = library.views.agent[:2].tolist()
+one, other = (agent.unique_id for agent in society.agents[:2])
 for meaning in library.agent(one):
     print(meaning)
 print(library.translate(one, 0, other))
