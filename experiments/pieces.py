@@ -131,16 +131,18 @@ def over_seeds(
         closing(open(os.devnull if kept is None else kept.path, "a", encoding="utf-8")) as file,
     ):
         futures = {pool.submit(measures[name], seed): (name, seed) for name, seed in left}
+        failed: BaseException | None = None
         for future in as_completed(futures):
             name, seed = futures[future]
-            try:
-                results[name, seed] = found = dict(future.result())
-            except BrokenExecutor as error:
-                again = "ask for less" if kept is None else "ask for less, or go on with --resume"
-                raise InputError(
-                    f"a process ended before its work did, as if killed or out of memory, with {len(results)} of "
-                    f"{len(wanted)} pieces done; {again}"
-                ) from error
+            if future.cancelled():
+                continue
+            if (error := future.exception()) is not None:
+                failed = failed or error
+                # What is at work already is waited for anyway, and shall not have worked for nothing.
+                for other in futures:
+                    other.cancel()
+                continue
+            results[name, seed] = found = dict(future.result())
             with naming(file.name):
                 file.write(as_line(name, seed, found) + "\n")
                 file.flush()
@@ -148,6 +150,14 @@ def over_seeds(
             bar.update()
             if not shown:
                 print(f"{len(results)} of {len(wanted)}: {name}, seed {seed}", file=sys.stderr, flush=True)
+        if isinstance(failed, BrokenExecutor):
+            again = "ask for less" if kept is None else "ask for less, or go on with --resume"
+            raise InputError(
+                f"a process ended before its work did, as if killed or out of memory, with {len(results)} of "
+                f"{len(wanted)} pieces done; {again}"
+            ) from failed
+        if failed is not None:
+            raise failed
     return {name: _gathered([results[name, seed] for seed in seeds], name) for name in measures}
 
 

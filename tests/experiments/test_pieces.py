@@ -3,12 +3,14 @@
 import json
 import os
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from agents.errors import InputError
+from experiments import pieces
 from experiments.pieces import Kept, over_seeds
 
 
@@ -54,6 +56,40 @@ def test_a_process_that_is_killed_is_told_of_and_what_was_done_is_kept(tmp_path:
     assert kept.done() == {("some", 1): {"square": 1.0}}
     with pytest.raises(InputError, match=r"0 of 1 pieces done; ask for less$"):
         over_seeds({"some": killed}, [2])
+
+
+def waiting(seed: int) -> dict[str, float]:
+    """The first seed fails as soon as the second is at work, which is done later; a third is never begun."""
+    begun, gone = Path("begun"), Path("gone")
+    if seed == 2:
+        begun.touch()
+        waits_for(gone)
+    elif seed == 1:
+        waits_for(begun)
+        gone.touch()
+        raise ArithmeticError("seed 1")
+    Path(f"went-{seed}").touch()
+    time.sleep(0.3)
+    return squares(seed)
+
+
+def waits_for(path: Path) -> None:
+    until = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def test_what_is_at_work_when_a_piece_fails_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pieces, "processors", lambda: 2)
+    kept = Kept(path=tmp_path / "part", of={})
+    with pytest.raises(ArithmeticError, match="seed 1"):
+        over_seeds({"some": waiting}, [1, 2, *range(3, 30)], kept=kept)
+    done = kept.done()
+    assert done["some", 2] == {"square": 4.0}
+    assert len(done) < 10, "the others are left for another time"
+    assert len(done) == len(list(tmp_path.glob("went-*")))
 
 
 def unknown(seed: int) -> dict[str, float]:
