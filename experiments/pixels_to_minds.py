@@ -137,7 +137,7 @@ def main(args: Sequence[str] | None = None) -> int:
     listed = stages(config, splits)
     check(config, splits, listed)
     begin(config.out, plan(config, splits), resume=config.resume)
-    spent = spent_before(config.out)
+    spent = spent_before(config.out) if config.resume else {}
     for stage in listed:
         if stage.done():
             print(f"{PROG}: {stage.name}: done before", file=sys.stderr)
@@ -354,8 +354,9 @@ def trained(path: Path, iterations: int) -> bool:
 def spent_before(out: Path) -> dict[str, float]:
     """Seconds of each stage, where the run was finished before: who resumes it has nothing to do, and spends none."""
     try:
-        return dict(json.loads((out / FIGURES).read_text(encoding="utf-8"))["seconds"])
-    except (OSError, ValueError, TypeError, KeyError):  # not finished, or damaged: the file is written anew
+        seconds = json.loads((out / FIGURES).read_text(encoding="utf-8"))["seconds"]
+        return {stage: float(some) for stage, some in seconds.items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # not finished, or damaged: written anew
         return {}
 
 

@@ -27,7 +27,7 @@ from tqdm import tqdm
 from detection import command_line
 from detection.data.scenes import CATEGORIES, Found, scene
 from detection.errors import InputError
-from detection.files import remove_unfinished, replacing, write_json
+from detection.files import TEMPORARY, remove_unfinished, replacing, write_json
 
 PROG = "shapes"
 SPLITS = ("train2017", "val2017")
@@ -194,7 +194,8 @@ def _strange(out: Path) -> str | None:
     notes = out / "annotations"
     if (notes / UNFINISHED).exists():
         return None
-    files = sorted(notes.iterdir()) if notes.exists() else []
+    there = sorted(notes.iterdir()) if notes.exists() else []
+    files = [path for path in there if not TEMPORARY.fullmatch(path.name)]  # not of what was killed while it wrote
     others = [path for path in files if not _has_drawn(path)]
     if not files:
         others = sorted(path for split in SPLITS for path in (out / split).glob("*.jpg"))

@@ -13,7 +13,7 @@ import pytest
 
 from agents.world import table
 from experiments import command_line, pixels_to_minds, run_society
-from experiments.pixels_to_minds import PROG, PixelsConfig, closing, main, plan, splits_of, stages
+from experiments.pixels_to_minds import PROG, PixelsConfig, closing, main, plan, spent_before, splits_of, stages
 from tests.detection.small_runs import write_set
 
 SMALL = ("--iterations", "2", "--short-side", "64", "--min-side", "8", "--agents", "12", "--steps", "12")
@@ -178,6 +178,12 @@ def test_what_cannot_be_done_is_one_sentence(
     assert sentence in error
     assert error.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("text", ['{"seconds": {"train": "x"}}', '{"seconds": ["ab"]}', "[]", "{", "{}"])
+def test_seconds_that_are_no_numbers_are_forgotten(text: str, tmp_path: Path) -> None:
+    (tmp_path / "pixels_to_minds.json").write_text(text)
+    assert spent_before(tmp_path) == {}
 
 
 def test_what_is_in_the_way_of_a_file_is_told_before_the_work(

@@ -78,6 +78,15 @@ def test_a_directory_with_something_else_is_left_alone(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
+def test_a_set_whose_second_annotations_were_only_begun_is_drawn_over(tmp_path):
+    draw(Shapes(out=tmp_path, images=1, val_images=1, size=64, workers=1))
+    notes = tmp_path / "annotations"
+    (notes / "instances_val2017.json").unlink()
+    (notes / ".0123456789abcdef.tmp").touch()  # of a program that was killed while it wrote them
+    draw(Shapes(out=tmp_path, images=1, val_images=1, size=64, workers=1))
+    assert sorted(path.name for path in notes.iterdir()) == ["instances_train2017.json", "instances_val2017.json"]
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
