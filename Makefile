@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 OUT    ?= runs/objects
 
 # Tests of one file stay in one process, which has one thread for its matrices: more would wait for each other.
-PARALLEL ?= --numprocesses 2 --dist loadfile --no-loadscope-reorder
+PARALLEL ?= --numprocesses 2 --dist loadfile
 test check-slow coverage: export OMP_NUM_THREADS = 1
 
 PHOTOGRAPHS ?= $(wildcard ../shared/data/coco-tiny)
@@ -19,8 +19,8 @@ run: $(VENV)/installed-run  ## live a society among objects of real photographs 
 test: $(VENV)/installed-dev  ## the tests (under ten minutes on two cores)
 	$(BIN)/python -m pytest $(PARALLEL)
 
-check-slow: $(VENV)/installed-dev  ## what takes longer, and all tests of trust, with a summary of what was gone through
-	$(BIN)/python -m pytest $(PARALLEL) -m "slow or trust"
+check-slow: $(VENV)/installed-dev  ## what takes longer, and all tests of trust, with a summary of what was gone through (over an hour)
+	$(BIN)/python -m pytest $(PARALLEL) --no-loadscope-reorder -m "slow or trust"
 
 coverage: $(VENV)/installed-dev  ## the tests, and which lines they went through: build/coverage/index.html
 	$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report=term --cov-report=html:build/coverage $(TESTS)
