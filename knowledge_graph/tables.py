@@ -37,6 +37,14 @@ def to_pandas(library: Library, table: Table = "concepts") -> pd.DataFrame:
     """
     import pandas as pd
 
+    # As texts of Python: those of Arrow are UTF-8, which cannot write everything that things may be called.
+    with pd.option_context("mode.string_storage", "python"):
+        return _to_pandas(library, table)
+
+
+def _to_pandas(library: Library, table: Table) -> pd.DataFrame:
+    import pandas as pd
+
     if table == "concepts":
         columns = ["concept", "name", "support", "members", "agents", "words", "since"]
         rows = [

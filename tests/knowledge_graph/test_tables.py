@@ -58,6 +58,17 @@ def test_the_table_of_words(library: Library) -> None:
     assert table["names"].tolist() == ["c1", "c2", None, None, None]
 
 
+@pytest.mark.parametrize("table", ["concepts", "dimensions", "agents", "words", "events"])
+def test_words_that_utf8_cannot_write_are_told_all_the_same(table: str) -> None:
+    plain, odd = known_library(), known_library()
+    odd.spell = lambda word: f"\ud800{spell(word)}"
+    told, expected = odd.to_pandas(table), plain.to_pandas(table)
+    assert told.shape == expected.shape
+    assert told.columns.tolist() == expected.columns.tolist()
+    if table == "words":
+        assert [word[1:] for word in told.index] == expected.index.tolist()
+
+
 def test_the_table_of_events(library: Library) -> None:
     table = library.to_pandas("events")
     assert table["kind"].tolist() == ["birth", "birth", "split"]

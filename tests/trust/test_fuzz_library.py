@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
+from typing import Any
 
 import networkx as nx
 import numpy as np
+import pytest
 
 from knowledge_graph import storage
 from knowledge_graph.history import alive
 from knowledge_graph.library import Library
 from knowledge_graph.views import Views
-from tests.trust.malformed import Arrays, accepted, amounts, go_through, mostly_archives
+from tests.tally import counted
+from tests.trust.malformed import (
+    TRIED,
+    Arrays,
+    Change,
+    accepted,
+    amounts,
+    as_npz,
+    changed,
+    go_through,
+    mostly_archives,
+)
+
+TEXTS = ("about", "state/scalars")
+"""Arrays that hold JSON."""
 
 TABLES = ("concepts", "dimensions", "agents", "words", "events")
 
@@ -81,5 +98,24 @@ def test_a_file_of_a_library_is_one_or_one_sentence(cases: int, tmp_path: Path) 
     library = small_library()
     path.write_bytes(storage.to_bytes(library))
     assert_answers(Library.load(path))
-    ways = mostly_archives(as_arrays(library), texts=("about", "state/scalars"))
+    ways = mostly_archives(as_arrays(library), texts=TEXTS)
     go_through(ways, lambda written: check_library(path, written), cases)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TEXTS)
+def test_what_utf8_cannot_write_is_told_or_refused_wherever_it_stands(name: str, tmp_path: Path) -> None:
+    arrays = as_arrays(small_library())
+    document = json.loads(str(arrays[name]))
+    changes = [
+        Change(kind, place, 0, "\ud800") for place in range(places_in(document)) for kind in ("replace", "rename")
+    ]
+    for change in changes:
+        text = json.dumps(changed(document, [change]))
+        check_library(tmp_path / "library.npz", as_npz(arrays | {name: np.array(text)}))
+        counted(TRIED)
+
+
+def places_in(document: Any) -> int:
+    inside = document.values() if isinstance(document, dict) else document if isinstance(document, list) else ()
+    return 1 + sum(places_in(value) for value in inside)
