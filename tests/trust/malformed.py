@@ -314,7 +314,7 @@ def _turn(arrays: Arrays, turn: Turn) -> None:
                 array.reshape(-1)[turn.at % array.size] = turn.value
         arrays[name] = array
     elif turn.kind == "dtype":
-        with np.errstate(all="ignore"), contextlib.suppress(ValueError, OverflowError, TypeError):
+        with np.errstate(all="ignore"), contextlib.suppress(ValueError, OverflowError, TypeError, RuntimeError):
             arrays[name] = array.astype(DTYPES[turn.at % len(DTYPES)])
     elif turn.kind == "shape":
         arrays[name] = np.resize(array, SHAPES[turn.at % len(SHAPES)])
