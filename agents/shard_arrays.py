@@ -6,8 +6,9 @@ whether they are there, so nothing in a letter may point elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,6 @@ from agents.letters import Answers, Letters, Sent, SomeColumns
 from agents.population import ABSTRACT, NOTHING, RAW
 from agents.shards import IDS, Part, Post, Shard, Sharding, Told, config_of
 from agents.world import World
-
-Made = TypeVar("Made")
 
 
 def state(shard: Shard) -> dict[str, NDArray[Any]]:
@@ -72,22 +71,12 @@ def restored(
         part_of(arrays, "society"), world, config_of(config, sharding, number), kind=Part, part_from=number * IDS
     )
     sizes = sharding.sizes(config.agents)
-
-    def rest() -> Shard:
-        sent = [part_of(arrays, f"sent/{place}") for place in range(2)]
+    with _telling_damage():
+        before, last = (_sent(part_of(arrays, f"sent/{place}"), world, society.config) for place in range(2))
         asked = arrays.get("asked")
         if asked is not None:
             _check(("asked", asked), Of(np.intp, most=sizes[number] - 1), len(asked))
-        return Shard(
-            number=number,
-            of=sharding,
-            sizes=tuple(sizes),
-            society=society,
-            sent=(_sent(sent[0], world, society.config), _sent(sent[1], world, society.config)),
-            asked=asked,
-        )
-
-    return _whole(rest)
+    return Shard(number=number, of=sharding, sizes=tuple(sizes), society=society, sent=(before, last), asked=asked)
 
 
 def mail_restored(arrays: Mapping[str, NDArray[Any]], shard: Shard) -> list[Post]:
@@ -98,8 +87,7 @@ def mail_restored(arrays: Mapping[str, NDArray[Any]], shard: Shard) -> list[Post
     InputError
         If the arrays are no mail, or of another shard.
     """
-
-    def mail() -> list[Post]:
+    with _telling_damage():
         answered = arrays["answered"]
         if answered.dtype != np.bool_ or answered.shape not in ((0,), (shard.of.shards,)):
             raise ValueError(f"answered is {answered.dtype} {answered.shape}")
@@ -110,8 +98,6 @@ def mail_restored(arrays: Mapping[str, NDArray[Any]], shard: Shard) -> list[Post
             )
             for sender, there in enumerate(answered.tolist())
         ]
-
-    return _whole(mail)
 
 
 # ---- what is believed of columns that were read
@@ -195,9 +181,10 @@ def _check(named: tuple[str, NDArray[Any]], of: Of, length: int) -> None:
         raise ValueError(f"{name} says what cannot be")
 
 
-def _whole(make: Callable[[], Made]) -> Made:
+@contextmanager
+def _telling_damage() -> Iterator[None]:
     try:
-        return make()
+        yield
     except (LookupError, TypeError, ValueError) as error:
         raise InputError(
             f"the shard is damaged ({type(error).__name__}: {first_sentence(error)}); start anew"

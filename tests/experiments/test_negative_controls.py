@@ -17,6 +17,7 @@ from knowledge_graph.clustering import clusters_of
 from knowledge_graph.measures import matched_correlation, null_mcc
 from knowledge_graph.unify import Method, unify
 from knowledge_graph.views import Unified, Views
+from tests.knowledge_graph.handmade import turned_round
 
 FACTORS, FEATURES, SHARED = 6, 48, 200
 ALONE = {"agents": 40, "dims": 3, "sensors": 20, "private_objects": 300}
@@ -91,17 +92,6 @@ def test_averaging_dimensions_without_aligning_their_signs_cancels_them(views: V
     assert met(aligned, world) > 0.95
     for method in METHODS:
         assert met(merge(turned, world, method).loadings, world) > 0.95
-
-
-def turned_round(views: Views, way: NDArray[np.float32]) -> Views:
-    """The same views with each dimension turned to the sign ``way [N, S]``."""
-    return dataclasses.replace(
-        views,
-        levels=views.levels * way[:, None, :],
-        loading=views.loading * way[:, :, None],
-        structure=views.structure * way[:, :, None],
-        phi=views.phi * way[:, :, None] * way[:, None, :],
-    )
 
 
 # ---- pure noise

@@ -1,5 +1,7 @@
 """Views made by hand, where the shared dimensions are known."""
 
+import dataclasses
+
 import numpy as np
 
 from knowledge_graph.library import Library
@@ -49,3 +51,18 @@ def views_on(features: np.ndarray, truth: np.ndarray, *, agents: int, seed: int 
 def library_on(features: np.ndarray) -> Library:
     """A library of these objects, the first of which are its probe."""
     return Library(probe=np.arange(PROBE), features=features[:PROBE])
+
+
+def turned_round(views: Views, sign: np.ndarray) -> Views:
+    """The same views with dimensions that point the other way where ``sign [N, S]`` is -1."""
+    assert views.levels is not None
+    assert views.loading is not None
+    assert views.structure is not None
+    assert views.phi is not None
+    return dataclasses.replace(
+        views,
+        levels=views.levels * sign[:, None, :],
+        loading=views.loading * sign[:, :, None],
+        structure=views.structure * sign[:, :, None],
+        phi=views.phi * sign[:, :, None] * sign[:, None, :],
+    )

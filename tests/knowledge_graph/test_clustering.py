@@ -12,6 +12,7 @@ from experiments.limits.planted_views import planted_views
 from knowledge_graph.clustering import MOST, Clusters, clustering, clusters_of, linked
 from knowledge_graph.measures import matched_correlation
 from knowledge_graph.views import Unified, Views
+from tests.knowledge_graph.handmade import turned_round
 
 FACTORS, FEATURES, AGENTS, PROBE = 6, 48, 40, 200
 ALONE = {"agents": AGENTS, "dims": 3, "sensors": 24, "private_objects": 400}
@@ -30,17 +31,6 @@ def views(world: World) -> Views:
 @pytest.fixture(scope="module")
 def unified(views: Views) -> Unified:
     return clustering(views)
-
-
-def flipped(views: Views, sign: np.ndarray) -> Views:
-    """The same views with the sign of each dimension [N, S] turned where ``sign`` is -1."""
-    return dataclasses.replace(
-        views,
-        levels=views.levels * sign[:, None, :],
-        loading=views.loading * sign[:, :, None],
-        structure=views.structure * sign[:, :, None],
-        phi=views.phi * sign[:, :, None] * sign[:, None, :],
-    )
 
 
 def without_objects(views: Views) -> Views:
@@ -111,7 +101,7 @@ def test_the_sign_of_any_dimension_changes_nothing_but_its_own_correlations(
     views: Views, unified: Unified, seed: int
 ) -> None:
     sign = np.random.default_rng(seed).choice(np.array([-1.0, 1.0], np.float32), size=(AGENTS, 3))
-    again = clustering(flipped(views, sign))
+    again = clustering(turned_round(views, sign))
     for name in ("scores", "weights", "loadings", "support"):
         np.testing.assert_allclose(getattr(again, name), getattr(unified, name), atol=1e-5)
     np.testing.assert_allclose(again.correlation * sign[:, :, None], unified.correlation, atol=1e-5)

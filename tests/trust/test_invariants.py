@@ -28,6 +28,7 @@ from knowledge_graph.library import Library
 from knowledge_graph.unify import Method, unify
 from knowledge_graph.views import Unified, Views
 from tests.agents.test_society_invariants import assert_sound, lives
+from tests.knowledge_graph.handmade import turned_round
 from tests.tally import counted
 from tests.trust.malformed import amounts, go_through
 
@@ -170,21 +171,6 @@ def views_of_somebody(draw: DrawFn) -> tuple[Views, NDArray[np.float32], int]:
         society.step()
     views = views_of(society.population, world, np.arange(config.agents))
     return views, world.features[world.probe], draw(st.integers(0, 999))
-
-
-def turned_round(views: Views, sign: NDArray[np.float32]) -> Views:
-    """The same views with dimensions that point the other way, ``sign [N, S]``."""
-    assert views.levels is not None
-    assert views.loading is not None
-    assert views.structure is not None
-    assert views.phi is not None
-    return dataclasses.replace(
-        views,
-        levels=views.levels * sign[:, None, :],
-        loading=views.loading * sign[:, :, None],
-        structure=views.structure * sign[:, :, None],
-        phi=views.phi * sign[:, :, None] * sign[:, None, :],
-    )
 
 
 def assert_same_concepts(a: Unified, b: Unified, within: float) -> None:
