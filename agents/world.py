@@ -101,8 +101,8 @@ class World:
         """SHA-256 of all that a life in this world, and the measuring of it, can depend on (names apart)."""
         digest = hashlib.sha256()
         truth = () if self.truth is None else (self.truth.loadings, self.truth.scores)
-        embedding = () if self.embedding is None else (self.embedding,)
-        for array in (self.features, self.train, self.held_out, self.probe, self.labels, *truth, *embedding):
+        more = [array for array in (self.embedding, self.groups) if array is not None]
+        for array in (self.features, self.train, self.held_out, self.probe, self.labels, *truth, *more):
             if array is None:
                 digest.update(b"none")
             else:

@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -27,7 +27,6 @@ from tqdm import tqdm
 
 from detection import checkpoints, coco_eval, command_line, files, parts, presets
 from detection.config import ModelConfig, to_json
-from detection.data.annotation_file import LARGEST_ID
 from detection.data.batch import Batch
 from detection.data.coco import CocoDataset
 from detection.data.loading import refuse_bare
@@ -36,7 +35,18 @@ from detection.detector import Detector
 from detection.errors import InputError
 from detection.evaluate import differences
 from detection.fcos import FCOS
-from detection.objects import MapKind, Place, Views, annotated, batches_of, described, detected, normalised, thumbnails
+from detection.objects import (
+    MapKind,
+    Views,
+    annotated,
+    annotated_in,
+    batches_of,
+    described,
+    detected,
+    normalised,
+    thumbnails,
+)
+from detection.places import Place, Shift, every_place, opened, shifts
 from detection.postprocess import Detections
 from detection.training.distributed import chosen_device
 from detection.training.learner import begin
@@ -144,7 +154,7 @@ def main(args: Sequence[str] | None = None) -> int:
     # Whatever can be refused is, before the long work begins.
     files.check_out(config.out)
     device = chosen_device(config.device)
-    datasets = opened(config)
+    datasets = opened(config.data, config.split)
     model, origin = network(config, datasets[0])
     if config.boxes == "detected":
         coco_eval.label_map(model.config.categories, datasets[0].categories)
@@ -258,59 +268,6 @@ def rows(
         yield arrays
 
 
-def opened(config: EmbedConfig) -> list[CocoDataset]:
-    """The splits.
-
-    Raises
-    ------
-    InputError
-        If one cannot be read, or one has other categories than the first.
-    """
-    datasets = [CocoDataset(config.data, split) for split in config.split]
-    for dataset in datasets[1:]:
-        if dataset.categories != datasets[0].categories:
-            raise InputError(
-                f"{dataset.annotation_file} has other categories than {datasets[0].annotation_file}; give one split"
-            )
-    return datasets
-
-
-class Shift(NamedTuple):
-    """What is added to the ids of a split, because an earlier one has such ids too; 0 for most sets."""
-
-    images: int
-    objects: int
-
-
-def shifts(datasets: Sequence[CocoDataset]) -> dict[str, Shift]:
-    """By split: no two images and no two annotations of several splits may have an id in common.
-
-    Where a split shares one with those before it, all of its ids move up past theirs.
-
-    Raises
-    ------
-    InputError
-        If there is no room for that in 64 bits.
-    """
-    found: dict[str, Shift] = {}
-    images, objects = np.zeros(0, np.int64), np.zeros(0, np.int64)
-    for dataset in datasets:
-        here, there = np.array([image.id for image in dataset.images], dtype=np.int64), dataset.ids
-        found[dataset.split] = shift = Shift(_past(images, here), _past(objects, there))
-        for what, ids, moved in (("images", here, shift.images), ("annotations", there, shift.objects)):
-            if moved and int(ids.max()) + moved > LARGEST_ID:
-                raise InputError(
-                    f"{dataset.annotation_file} has {what} with ids of an earlier split, too large to be moved up past "
-                    "those; give smaller ids, or one split"
-                )
-        images, objects = np.append(images, here + shift.images), np.append(objects, there + shift.objects)
-    return found
-
-
-def _past(known: NDArray[np.int64], here: NDArray[np.int64]) -> int:
-    return int(known.max()) - int(here.min()) + 1 if np.isin(here, known).any() else 0
-
-
 def network(config: EmbedConfig, dataset: CocoDataset) -> tuple[FCOS, dict[str, Any]]:
     """The network, and where it is from as the file says it.
 
@@ -366,33 +323,9 @@ def to_look_at(datasets: Sequence[CocoDataset], config: EmbedConfig) -> list[Pla
     InputError
         If objects are to be annotated ones, and there are none.
     """
-    return every_place(datasets) if config.boxes == "detected" else list(annotated_in(datasets, config))
-
-
-def every_place(datasets: Sequence[CocoDataset]) -> list[Place]:
-    """All images, split by split in the order of their ids."""
-    return [Place(dataset, index) for dataset in datasets for index in range(len(dataset))]
-
-
-def annotated_in(datasets: Sequence[CocoDataset], config: EmbedConfig) -> dict[Place, int]:
-    """How many objects are annotated in each image in which there are any that are large enough, in the same order.
-
-    Raises
-    ------
-    InputError
-        If there are none.
-    """
-    numbers = {
-        place: len(annotated(place, min_side=config.min_side, with_masks=False).labels)
-        for place in every_place(datasets)
-    }
-    numbers = {place: number for place, number in numbers.items() if number}
-    if not numbers:
-        raise InputError(
-            f"{config.data} has no object in {' or '.join(config.split)} with sides of {config.min_side} pixels that "
-            "is not a crowd's; give a lower min_side, or a set with boxes"
-        )
-    return numbers
+    if config.boxes == "detected":
+        return every_place(datasets)
+    return list(annotated_in(datasets, min_side=config.min_side))
 
 
 def joined(several: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:

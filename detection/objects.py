@@ -17,31 +17,14 @@ from detection.config import ModelConfig
 from detection.data import masks
 from detection.data.batch import Batch, assemble, load
 from detection.data.coco import CocoDataset
-from detection.data.transforms import padded_size, resize_boxes, resized_size
+from detection.data.transforms import padded_size, resize_boxes
+from detection.errors import InputError
 from detection.fcos import Maps
+from detection.places import Place, every_place
 from detection.postprocess import Detections
 
 MapKind = Literal["fpn", "backbone"]
 """What a vector is read from: the level of the pyramid at which an object of that size is learned, or C5."""
-
-
-class Place(NamedTuple):
-    """An image of a set."""
-
-    dataset: CocoDataset
-    at: int
-    """Which of the set's images."""
-
-    @property
-    def id(self) -> int:
-        """Of the image, in the annotations."""
-        return self.dataset.images[self.at].id
-
-    def size(self, model: ModelConfig) -> tuple[int, int]:
-        """Height and width to which ``model`` resizes it."""
-        image = self.dataset.images[self.at]
-        sides = {"short_side": model.short_side, "max_side": model.max_side}
-        return resized_size(image.height, image.width, **sides, convention=model.resize)
 
 
 class Objects(NamedTuple):
@@ -88,6 +71,27 @@ def annotated(place: Place, *, min_side: float, with_masks: bool) -> Objects:
     kept = ~said.crowd & _large(said.boxes, min_side)
     drawn = place.dataset.masks(place.at, crowd=False)[kept[~said.crowd]] if with_masks else None
     return Objects(said.boxes[kept], said.labels[kept], said.ids[kept], None, drawn)
+
+
+def annotated_in(datasets: Sequence[CocoDataset], *, min_side: float) -> dict[Place, int]:
+    """How many objects are `annotated` in each image in which there are any, in the order of `places.every_place`.
+
+    Raises
+    ------
+    InputError
+        If there are none.
+    """
+    numbers = {
+        place: len(annotated(place, min_side=min_side, with_masks=False).labels) for place in every_place(datasets)
+    }
+    numbers = {place: number for place, number in numbers.items() if number}
+    if not numbers:
+        splits = " or ".join(dataset.split for dataset in datasets)
+        raise InputError(
+            f"{datasets[0].root} has no object in {splits} with sides of {min_side} pixels that is not a crowd's; give "
+            "a lower min_side, or a set with boxes"
+        )
+    return numbers
 
 
 def detected(

@@ -119,17 +119,16 @@ def the_model(config: DetectionBench) -> FCOS:
     base = ModelConfig() if config.backbone == "efficientnet-lite0" else IMPROVED
     shape = dataclasses.replace(base, backbone=config.backbone, categories=COCO, short_side=config.height)
     torch.manual_seed(config.seed)
-    return liven(FCOS(dataclasses.replace(shape, max_side=max(config.height, config.width)))).to(config.device).eval()
-
-
-def liven(model: FCOS) -> FCOS:
-    """Random weights as those of a trained head are: some classes probable somewhere, boxes of many sizes."""
+    model = FCOS(dataclasses.replace(shape, max_side=max(config.height, config.width)))
     enliven(model.head.logits, model.head.distances)
-    return model
+    return model.to(config.device).eval()
 
 
 def enliven(logits: nn.Conv2d, distances: nn.Conv2d) -> None:
-    """Let a head say something, or there would be nothing to suppress."""
+    """Give a head random weights as a trained one has: some classes probable somewhere, boxes of many sizes.
+
+    A head that says nothing would leave nothing to suppress.
+    """
     for layer, std, bias in ((logits, 0.05, -4.0), (distances, 0.02, 2.0)):
         nn.init.normal_(layer.weight, std=std)
         nn.init.constant_(layer.bias, bias)  # type: ignore[arg-type]

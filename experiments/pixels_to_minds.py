@@ -34,27 +34,21 @@ import detection.evaluate
 import detection.train
 from agents import world as worlds
 from agents.errors import InputError
-from agents.world_files import read
-from detection import checkpoints, coco_eval, files, presets
+from detection import checkpoints, files, presets
 from detection.data.coco import CocoDataset, annotation_file_of
 from detection.data.loading import refuse_bare
 from detection.embed import EmbedConfig
+from detection.objects import annotated_in
+from detection.places import opened, shifts
 from detection.training.directory import CONFIG
 from detection.training.loop import CHECKPOINT
 from experiments import command_line, run_files, run_society
-from experiments.closing_table import number
+from experiments.pixels_figures import FIGURES, MEASURED, OBJECTS, SOCIETY, closing, gathered, spent_before
 
 PROG = "pixels_to_minds"
 DESCRIPTION = "Train or load a detector, see objects through it, and let a society live among them."
 
-PLAN, DETECTOR, MEASURED, OBJECTS, SOCIETY, FIGURES = (
-    "plan.json",
-    "detector",
-    "detector.json",
-    "objects.npz",
-    "society",
-    "pixels_to_minds.json",
-)
+PLAN, DETECTOR = "plan.json", "detector"
 WRITTEN = (PLAN, MEASURED, OBJECTS, FIGURES)
 """Files of the directory; the others are directories of one stage each."""
 
@@ -147,7 +141,7 @@ def main(args: Sequence[str] | None = None) -> int:
             print(f"{PROG}: stopped in {stage.name}; go on with --resume and the same words", file=sys.stderr)
             return status
         spent[stage.name] = time.perf_counter() - started
-    found = gathered(config, splits) | {"seconds": spent}
+    found = gathered(config.out, data=config.data, splits=splits) | {"seconds": spent}
     files.write_json(config.out / FIGURES, found)
     print(f"\n{closing(found)}")
     print(f"Report: {config.out / SOCIETY / 'report.html'}")
@@ -207,12 +201,11 @@ def check_objects(asked: EmbedConfig, *, seed: int) -> None:
     InputError
         If there are too few, in too few images, or they lack the masks that are asked for.
     """
-    datasets = detection.embed.opened(asked)
+    datasets = opened(asked.data, asked.split)
     if asked.pool == "mask":
         for dataset in datasets:
             refuse_bare(dataset)
-    moved = detection.embed.shifts(datasets)
-    numbers = detection.embed.annotated_in(datasets, asked)
+    moved, numbers = shifts(datasets), annotated_in(datasets, min_side=asked.min_side)
     images = [place.id + moved[place.dataset.split].images for place in numbers]
     groups = np.repeat(np.array(images, dtype=np.int64), list(numbers.values()))
     # Who is held out depends on the images alone, so that numbers of no meaning are refused as the features would be.
@@ -351,74 +344,11 @@ def trained(path: Path, iterations: int) -> bool:
     return bool((checkpoints.load(path).training or {}).get("iteration", 0) >= iterations)
 
 
-def spent_before(out: Path) -> dict[str, float]:
-    """Seconds of each stage, where the run was finished before: who resumes it has nothing to do, and spends none."""
-    try:
-        seconds = json.loads((out / FIGURES).read_text(encoding="utf-8"))["seconds"]
-        return {stage: float(some) for stage, some in seconds.items()}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # not finished, or damaged: written anew
-        return {}
-
-
 def carry_out(stage: Stage) -> int:
     """Call the program of a stage; returns its exit status."""
     print(f"\n{PROG}: {stage.name}: {stage.command}", file=sys.stderr, flush=True)
     again = stage.begun is not None and stage.begun.exists()
     return stage.main(stage.again if again else stage.args)
-
-
-def gathered(config: PixelsConfig, splits: Sequence[str]) -> dict[str, Any]:
-    """The figures of all stages."""
-    measured = config.out / MEASURED
-    numbers = json.loads(measured.read_text(encoding="utf-8"))["bbox"] if measured.exists() else None
-    summary = json.loads((config.out / SOCIETY / "summary.json").read_text(encoding="utf-8"))
-    contents = read(config.out / OBJECTS)
-    assert contents.labels is not None
-    return {
-        "data": config.data.name,
-        "splits": list(splits),
-        "detector": None if numbers is None else {name: numbers[name] for name in coco_eval.NUMBERS},
-        "objects": len(contents.features),
-        "categories": len(set(contents.labels.tolist())),
-        "dimensions": contents.features.shape[1],
-        "society": summary,
-    }
-
-
-def closing(found: Mapping[str, Any]) -> str:
-    """The figures that go from one end to the other, as a table for the terminal."""
-    library, talk = found["society"]["library"], found["society"]["communication"]
-    detector = found["detector"] or {}
-    rows = [
-        ("pixels", f"{found['data']}, {', '.join(found['splits'])}", _seconds(found, "train", "measure")),
-        ("detector", f"AP {number(detector.get('AP'))}, AP50 {number(detector.get('AP50'))}", ""),
-        (
-            "objects",
-            f"{found['objects']:,} of {found['categories']} categories, {found['dimensions']} features",
-            _seconds(found, "embed"),
-        ),
-        (
-            "minds",
-            f"{found['society']['n_agents']:,} of {found['society']['selection']['max_dims']} dimensions at most, "
-            f"{found['society']['n_steps']:,} steps",
-            _seconds(found, "society"),
-        ),
-        ("library", f"{number(library['n_concepts'], 0)} concepts, efficiency {number(library['efficiency'])}", ""),
-        (
-            "categories told",
-            f"{number(library['label_accuracy'])} by the library, {number(library['raw_label_accuracy'])} by all "
-            f"features, {number(library['best_single_view_label_accuracy'])} by the best single view",
-            "",
-        ),
-        ("talk understood", f"{number(talk['success'])}, guessing {number(talk['chance'])}", ""),
-    ]
-    wide = max(len(name) for name, _, _ in rows)
-    return "\n".join(f"{name:<{wide}}  {said}{f' ({took})' if took else ''}" for name, said, took in rows)
-
-
-def _seconds(found: Mapping[str, Any], *names: str) -> str:
-    spent = sum(found["seconds"].get(name, 0.0) for name in names)
-    return f"{spent:.0f} s" if spent >= 0.5 else ""
 
 
 if __name__ == "__main__":

@@ -101,4 +101,6 @@ def _refusal(error: Exception, path: Path | str, name: str) -> InputError:
     if isinstance(error, OSError) and error.errno is not None:
         return InputError(f"{name} ({path}) cannot be read ({os.strerror(error.errno)}); give a file that can")
     reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    if isinstance(error, MemoryError | Image.DecompressionBombError):
+        return InputError(f"{name} ({path}) is too large to be decoded ({reason}); give a smaller one")
     return InputError(f"{name} ({path}) is damaged ({reason}); replace it with the whole image")

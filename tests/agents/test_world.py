@@ -282,7 +282,7 @@ def test_what_is_no_world_is_refused(raw: NDArray[np.float64], more: dict[str, A
 
 
 def test_a_fingerprint_tells_worlds_apart_by_what_is_in_them() -> None:
-    raw = mixed()
+    raw, images = mixed(), np.arange(120) // 2
     world = build(name="any", raw=raw, seed=0, probe=20, labels=np.arange(120) % 2)
     touched = raw.copy()
     touched[3, 4] += 1e-3
@@ -293,8 +293,10 @@ def test_a_fingerprint_tells_worlds_apart_by_what_is_in_them() -> None:
         build(name="any", raw=raw, seed=0, probe=20, labels=np.arange(120) % 3).fingerprint,
         build(name="any", raw=raw, seed=0, probe=20).fingerprint,
         build(name="any", raw=raw, seed=1, probe=20, labels=np.arange(120) % 2).fingerprint,
+        dataclasses.replace(world, groups=images).fingerprint,
+        dataclasses.replace(world, groups=images % 30).fingerprint,
     }
-    assert len(prints) == 6
+    assert len(prints) == 8
     assert dataclasses.replace(world, name="another").fingerprint == world.fingerprint
 
 

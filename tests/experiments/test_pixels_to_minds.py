@@ -13,7 +13,8 @@ import pytest
 
 from agents.world import table
 from experiments import command_line, pixels_to_minds, run_society
-from experiments.pixels_to_minds import PROG, PixelsConfig, closing, main, plan, spent_before, splits_of, stages
+from experiments.pixels_figures import closing, spent_before
+from experiments.pixels_to_minds import PROG, PixelsConfig, main, plan, splits_of, stages
 from tests.detection.small_runs import write_set
 
 SMALL = ("--iterations", "2", "--short-side", "64", "--min-side", "8", "--agents", "12", "--steps", "12")

@@ -163,5 +163,17 @@ def test_what_cannot_be_read_is_named_in_one_sentence(spoil: Callable[[Path], No
 def test_a_tiny_file_that_would_fill_the_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     picture().save(tmp_path / "a.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", WIDTH * HEIGHT // 3)
-    with pytest.raises(InputError, match=r"a\.png\) is damaged \(Image size .* exceeds limit"):
+    with pytest.raises(InputError, match=r"a\.png\) is too large to be decoded \(Image size .* exceeds limit"):
+        read_image(tmp_path / "a.png")
+
+
+def test_an_image_for_which_there_is_no_memory_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: object) -> None:
+        raise MemoryError
+
+    picture().save(tmp_path / "a.png")
+    monkeypatch.setattr(Image.Image, "convert", full)
+    with pytest.raises(InputError, match=r"a\.png\) is too large to be decoded \(MemoryError\); give a smaller one"):
         read_image(tmp_path / "a.png")
