@@ -29,7 +29,7 @@ FORMAT = "dimensional-views library"
 ROUND_ARRAYS = ("membership", "seen", "mean", "sd", "overlap")
 
 WHOLE = {"probe", "membership", "seen", "agent", "words", "kind", "sources", "born", "sensor"}
-"""Arrays of whole numbers; `held` is of yes and no, and all others of finite numbers."""
+"""Arrays of whole numbers with a sign; `held` is of yes and no, and all others of finite numbers."""
 
 LARGEST_WORD = 2**31 - 1
 """Words are counted in 32 bits."""
@@ -203,7 +203,7 @@ def _arrays(data: bytes) -> dict[str, NDArray[Any]]:
 def _check_kinds(arrays: Mapping[str, NDArray[Any]], *, of: str) -> None:
     """Refuse arrays that hold something else than they should, and numbers that are not finite."""
     for name, array in arrays.items():
-        right = "b" if name == "held" else "iu" if name in WHOLE else "f"
+        right = "b" if name == "held" else "i" if name in WHOLE else "f"
         if name == "features" and array.dtype.kind in "iu":
             continue
         if array.dtype.kind not in right:

@@ -163,9 +163,13 @@ def check_sound(views: Views) -> None:
     Raises
     ------
     ValueError
-        If two agents have one number, a dimension that is held is neither raw nor abstract, or a number is not finite
-        (but for levels, at which whoever unifies views looks).
+        If two agents have one number, a dimension that is held is neither raw nor abstract, what should be whole
+        numbers is not, or a number is not finite (but for levels, at which whoever unifies views looks).
     """
+    for name in ("agent", "words", "kind", "sources", "born", "sensor"):
+        array = getattr(views, name)
+        if array is not None and array.dtype.kind != "i":  # without a sign there would be no -1 for nothing
+            raise ValueError(f"{name} holds {array.dtype} values; give whole numbers with a sign")
     number, times = np.unique(views.agent, return_counts=True)
     if (times > 1).any():
         raise ValueError(

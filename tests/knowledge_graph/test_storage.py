@@ -334,6 +334,13 @@ def test_what_holds_something_else_is_called_by_where_it_is(tmp_path: Path) -> N
         assert f"{where} holds <U1 values" in refused(tmp_path / "library.npz", spoiled)
 
 
+def test_whole_numbers_without_a_sign_are_refused_since_minus_one_means_nothing(tmp_path: Path) -> None:
+    def unsigned(arrays: dict[str, np.ndarray]) -> None:
+        arrays["state/2/membership"] = arrays["state/2/membership"].astype(np.uint64)
+
+    assert "membership of merge 2 holds uint64 values" in refused(tmp_path / "library.npz", rewritten(unsigned))
+
+
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [

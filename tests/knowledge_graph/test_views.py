@@ -102,6 +102,8 @@ def test_views_of_nothing_are_refused() -> None:
         ({"levels": np.full((3, 5, 2), np.inf, dtype=np.float32)}, "levels are infinite"),
         ({"loading": np.full((3, 2, 4), np.nan, dtype=np.float32)}, "loading has values that are not finite"),
         ({"phi": np.full((3, 2, 2), -np.inf, dtype=np.float32)}, "phi has values that are not finite"),
+        ({"sensor": np.zeros((3, 4), dtype=np.uint16)}, "sensor holds uint16 values; give whole numbers with a sign"),
+        ({"words": np.zeros((3, 2, 1))}, "words holds float64 values; give whole numbers with a sign"),
     ],
 )
 def test_views_that_are_not_sound_are_refused_before_anything_is_merged(
