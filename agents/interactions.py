@@ -68,6 +68,10 @@ def row_type(candidates: int) -> np.dtype[np.void]:
     )
 
 
+LARGEST = 2**62
+"""Nobody hears so many conversations: from here up they could not be counted on in 64 bits."""
+
+
 class InteractionLog:
     """An even sample of the conversations of a society.
 
@@ -226,8 +230,8 @@ def conversations(
 
 
 def _number(value: NDArray[Any], name: str) -> int:
-    if value.shape != () or value.dtype.kind != "i" or value < 0:
-        raise ValueError(f"{name} is {value.dtype} {value.shape}, not a number from 0 up")
+    if value.shape != () or value.dtype.kind != "i" or not 0 <= value <= LARGEST:
+        raise ValueError(f"{name} is {value.dtype} {value.shape}, not a number from 0 to {LARGEST}")
     return int(value)
 
 

@@ -11,6 +11,9 @@ from agents.world import World
 UNIT = 1e-4
 """How far the length of a direction may be from 1."""
 
+LARGEST_COUNT = 2**30
+"""No life is so long: from here up, counts of 32 bits could not be counted on."""
+
 WITHIN_ONE = ("communality", "score", "success", "understood")
 
 
@@ -24,14 +27,18 @@ def check_sound(
     Raises
     ------
     ValueError
-        With the first column that is wrong.
+        With the first column that is wrong, or if no life is of so many steps.
     """
+    if steps > LARGEST_COUNT:
+        raise ValueError(f"steps is {steps}")
     everything = population.columns()
     for name, column in everything.items():
         if column.dtype.kind == "f":
             _refuse(name, ~np.isfinite(column))
     for name in WITHIN_ONE:
         _refuse(name, (everything[name] < 0) | (everything[name] > 1))
+    for name in ("n_seen", "contests", "generation"):
+        _refuse(name, (everything[name] < 0) | (everything[name] > LARGEST_COUNT))
     held = population.held
     _refuse("kind", ~np.isin(population.kind, (EMPTY, RAW, ABSTRACT)))
     _refuse("sensor", (population.sensor < 0) | (population.sensor >= world.n_features))
@@ -54,10 +61,8 @@ def check_sound(
     _refuse("words", (words[:, :, :-1] < 0) & (words[:, :, 1:] >= 0))
     _refuse("words", (words >= 0) & ~held[:, :, None])
     _refuse("words", _repeated(words.reshape(len(words), -1)))
-    _refuse("contests", population.contests < 0)
     _refuse("concept", population.concept < NOTHING)
     _refuse("origin", ~np.isin(population.origin, range(len(ORIGIN_NAMES))))
-    _refuse("generation", population.generation < 0)
     for name, empty in (("score", 0), ("understood", 0), ("contests", 0), ("born", NOTHING), ("concept", NOTHING)):
         _refuse(name, ~held & (everything[name] != empty))
     _refuse("birth", (population.birth < 0) | (population.birth > steps))

@@ -179,6 +179,11 @@ def _do(root: list[Any], change: Change) -> None:
         inside[at].append(value)
 
 
+def places_in(document: Any) -> int:
+    """How many places there are for a `Change`."""
+    return 1 + sum(1 for _ in _places(document))
+
+
 def _places(value: Any) -> Iterator[tuple[Any, Any]]:
     keys = list(value) if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
     for key in keys:

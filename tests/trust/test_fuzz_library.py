@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
-from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -26,6 +25,7 @@ from tests.trust.malformed import (
     changed,
     go_through,
     mostly_archives,
+    places_in,
 )
 
 TEXTS = ("about", "state/scalars")
@@ -114,8 +114,3 @@ def test_what_utf8_cannot_write_is_told_or_refused_wherever_it_stands(name: str,
         text = json.dumps(changed(document, [change]))
         check_library(tmp_path / "library.npz", as_npz(arrays | {name: np.array(text)}))
         counted(TRIED)
-
-
-def places_in(document: Any) -> int:
-    inside = document.values() if isinstance(document, dict) else document if isinstance(document, list) else ()
-    return 1 + sum(places_in(value) for value in inside)

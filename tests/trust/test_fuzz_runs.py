@@ -20,8 +20,10 @@ from agents.world import World, build
 from experiments import run_files, run_society
 from tests.agents.test_society_invariants import assert_sound
 from tests.experiments.small import call, lively, objects, world_file
+from tests.tally import counted
 from tests.trust.malformed import (
     CHANGES,
+    TRIED,
     Arrays,
     Change,
     accepted,
@@ -32,6 +34,7 @@ from tests.trust.malformed import (
     go_through,
     mostly_archives,
     mostly_documents,
+    places_in,
 )
 
 # ---- checkpoints of societies
@@ -73,6 +76,31 @@ def test_a_checkpoint_is_a_society_or_one_sentence(cases: int, tmp_path: Path, k
     check_checkpoint(path, as_npz(kept))
     ways = mostly_archives(kept, texts=("scalars", "library/scalars", "log/generator"))
     go_through(ways, lambda written: check_checkpoint(path, written), cases)
+
+
+LARGE = (2**31 - 3, 2**31 - 1, 2**31, 2**53, 2**62, 2**63 - 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("large", LARGE)
+def test_a_number_that_cannot_be_counted_on_from_is_refused(large: int, tmp_path: Path, kept: Arrays) -> None:
+    path = tmp_path / "checkpoint.npz"
+    for name, array in kept.items():
+        if name.endswith("scalars"):
+            document = json.loads(str(array))
+            texts = [
+                json.dumps(changed(document, [Change("replace", at, 0, large)])) for at in range(places_in(document))
+            ]
+            spoiled: list[np.ndarray] = [np.array(text) for text in texts]
+        elif array.dtype.kind == "i" and array.size and large <= np.iinfo(array.dtype).max:
+            one, all_of_them = array.copy(), np.full_like(array, large)
+            one.reshape(-1)[0] = large
+            spoiled = [one, all_of_them]
+        else:
+            continue
+        for wrong in spoiled:
+            check_checkpoint(path, as_npz(kept | {name: wrong}))
+            counted(TRIED)
 
 
 # ---- runs to go on with

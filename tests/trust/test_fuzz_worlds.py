@@ -118,6 +118,7 @@ def as_table(turns: list[Turn]) -> pd.DataFrame:
     columns: dict[str, Any] = {}
     for name, column in turned({str(name): FRAME[name].to_numpy() for name in FRAME}, turns).items():
         flat = column.reshape(-1)
+        flat = flat.astype(flat.dtype.newbyteorder("="))  # pandas has no other
         columns[name] = pd.Series(flat.tolist() if flat.dtype.kind in "Vc" else flat).iloc[:N]
     return pd.DataFrame(columns)
 
