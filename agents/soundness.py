@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.population import ABSTRACT, EMPTY, NOTHING, ORIGIN_NAMES, RAW, Population
+from agents.population import ABSTRACT, EMPTY, NOTHING, ORIGIN_NAMES, RAW, Population, likeness
 from agents.world import World
 
 UNIT = 1e-4
@@ -56,6 +56,7 @@ def check_sound(
     _refuse("seen", ~seen[:, :-1] & seen[:, 1:])
     length = np.linalg.norm(population.loading.astype(np.float64), axis=2)
     _refuse("loading", np.abs(length - held) > UNIT)
+    _refuse("exemplar", _unlike(population, world))
     words = population.words
     _refuse("words", (words < NOTHING) | (words >= max(n_words, 1)))
     _refuse("words", (words[:, :, :-1] < 0) & (words[:, :, 1:] >= 0))
@@ -72,6 +73,16 @@ def check_sound(
     # Founders have the first numbers, and nobody above them.
     _refuse("parent", (population.parent < NOTHING) | (population.parent >= population.id))
     _refuse("parent", (population.parent == NOTHING) != (population.id < first_id + len(population)))
+
+
+def _unlike(population: Population, world: World) -> NDArray[np.bool_]:
+    """Which raw dimensions [N, S] are not the likeness to their exemplar, in either sign."""
+    wrong = np.zeros(population.kind.shape, dtype=bool)
+    rows, slots = np.nonzero(population.kind == RAW)
+    alike = likeness(world.features, population.exemplar[rows, slots], population.sensor[rows])
+    cosine = (alike * population.loading[rows, slots]).sum(axis=1)
+    wrong[rows, slots] = np.abs(np.abs(cosine) - 1) > UNIT
+    return wrong
 
 
 def _refuse(name: str, wrong: NDArray[np.bool_]) -> None:

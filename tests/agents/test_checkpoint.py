@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from agents import InputError, Society, SocietyConfig
 from agents.checkpoint import restored, state
+from agents.population import RAW
 from agents.upbringing import Raised
 from agents.world import World, planted
 
@@ -205,6 +206,14 @@ def test_counters_that_contradict_each_other_are_refused(counter: str) -> None:
     scalars["counters"][counter] += 1
     with pytest.raises(InputError, match=r"the checkpoint is damaged .*births, deaths and next_id"):
         restored(GROWN | {"scalars": np.array(json.dumps(scalars))}, WORLD, SocietyConfig(**LIVELY))
+
+
+def test_a_raw_dimension_that_is_not_the_likeness_to_its_exemplar_is_refused() -> None:
+    exemplar = GROWN["population/exemplar"].copy()
+    row, slot = (int(places[0]) for places in np.nonzero(GROWN["population/kind"] == RAW))
+    exemplar[row, slot] = next(other for other in WORLD.train.tolist() if other not in exemplar[row])
+    with pytest.raises(InputError, match=r"the checkpoint is damaged .*exemplar says what cannot be, of agent"):
+        restored(GROWN | {"population/exemplar": exemplar}, WORLD, SocietyConfig(**LIVELY))
 
 
 def test_a_state_of_another_version_is_refused() -> None:
