@@ -9,7 +9,7 @@ from agents.population import ABSTRACT, EMPTY, NOTHING, ORIGIN_NAMES, RAW, Popul
 from agents.world import World
 
 UNIT = 1e-4
-"""How far the length of a direction may be from 1."""
+"""How far the length of a direction may be from 1, and its cosine to what it is the likeness to."""
 
 LARGEST_COUNT = 2**30
 """No life is so long: from here up, counts of 32 bits could not be counted on."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from knowledge_graph.files import DAMAGE, atomic_write, read_member
 from knowledge_graph.history import Event, Round, alive
+from knowledge_graph.views import WHOLE as WHOLE_OF_VIEWS
 from knowledge_graph.views import Unified, Views, check_sound
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ FORMAT = "dimensional-views library"
 
 ROUND_ARRAYS = ("membership", "seen", "mean", "sd", "overlap")
 
-WHOLE = {"probe", "membership", "seen", "agent", "words", "kind", "sources", "born", "sensor"}
+WHOLE = {"probe", "membership", "seen", *WHOLE_OF_VIEWS}
 """Arrays of whole numbers with a sign; `held` is of yes and no, and all others of finite numbers."""
 
 LARGEST_WORD = 2**31 - 1

@@ -157,6 +157,10 @@ class Views:
         return Views(**chosen)
 
 
+WHOLE = ("agent", "words", "kind", "sources", "born", "sensor")
+"""Tables of whole numbers with a sign."""
+
+
 def check_sound(views: Views) -> None:
     """Refuse views that no library can keep.
 
@@ -166,7 +170,7 @@ def check_sound(views: Views) -> None:
         If two agents have one number, a dimension that is held is neither raw nor abstract, what should be whole
         numbers is not, or a number is not finite (but for levels, at which whoever unifies views looks).
     """
-    for name in ("agent", "words", "kind", "sources", "born", "sensor"):
+    for name in WHOLE:
         array = getattr(views, name)
         if array is not None and array.dtype.kind != "i":  # without a sign there would be no -1 for nothing
             raise ValueError(f"{name} holds {array.dtype} values; give whole numbers with a sign")
