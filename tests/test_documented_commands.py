@@ -85,6 +85,19 @@ COMMANDS: dict[str, Run] = {
     "python -m detection.train --preset mini --data runs/shapes --out runs/mini": Run(
         f"python -m detection.train --preset mini --data runs/shapes --out runs/mini {TRAINING}"
     ),
+    "python -m detection.data.shapes --out runs/shapes-256 --images 2560 --val-images 400 --size 256": Run(
+        "python -m detection.data.shapes --out runs/shapes-256 --images 8 --val-images 4 --size 64 --workers 1"
+    ),
+    "python -m detection.train --preset lab-b4-lr1e-2-scratch-gn --data runs/shapes-256 --out runs/gn "
+    "--max-iterations 2000 --precision bf16 --short-side 256 --max-side 256 --short-sides 256": Run(
+        "python -m detection.train --preset lab-b4-lr1e-2-scratch-gn --data runs/shapes-256 --out runs/gn "
+        "--max-iterations 2 --precision bf16 --short-side 64 --max-side 64 --short-sides 64 --workers 0 --device cpu "
+        "--score-threshold 0.001"
+    ),
+    "python -m detection.evaluate --checkpoint runs/gn/last.pt --data runs/shapes-256 --precision bf16": Run(
+        "python -m detection.evaluate --checkpoint runs/gn/last.pt --data runs/shapes-256 --precision bf16 "
+        "--device cpu --workers 0"
+    ),
     "python -m detection.evaluate --checkpoint runs/mini/last.pt --data runs/shapes": Run(
         "python -m detection.evaluate --checkpoint runs/mini/last.pt --data runs/shapes --device cpu --workers 0"
     ),
