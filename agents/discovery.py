@@ -325,7 +325,8 @@ def factor_analysis(corr: NDArray[np.float64], n_factors: int) -> NDArray[np.flo
     )
     # A ridge, as in `minres`: where two features are the same to an agent, the matrix has no inverse to begin with.
     model.fit((corr[np.ix_(related, related)] + 1e-6 * np.eye(len(related))) / (1 + 1e-6))
-    loadings[related, :found] = model.loadings_
+    # Its varimax can go to and fro between two mirrored places; from where it has arrived, this one does not move.
+    loadings[related, :found], _ = varimax(model.loadings_, tolerance=1e-12)
     return loadings
 
 

@@ -150,6 +150,19 @@ def test_varimax_equals_that_of_factor_analyzer(n_factors: int) -> None:
     np.testing.assert_allclose(rotation.T @ rotation, np.eye(n_factors), atol=1e-12)
 
 
+@pytest.mark.parametrize("r", [0.0, 0.02, 0.1, 0.3])
+def test_two_factors_that_correlate_are_told_apart(r: float) -> None:
+    """The first principal axis is their sum, the second their difference: there varimax begins, and must not stay."""
+    simple = np.repeat(np.eye(2), 4, axis=0) * 0.8
+    corr = simple @ np.array([[1, r], [r, 1]]) @ simple.T
+    np.fill_diagonal(corr, 1)
+    quick = varimax(minres(corr[None], 2)[0], max_iterations=50, tolerance=1e-5)[0][0]
+    for loadings in (factor_analysis(corr, 2), quick):
+        small, large = np.sort(np.abs(loadings), axis=1).T
+        assert small.max() < 0.45 * r + 1e-3
+        assert large.min() > 0.78
+
+
 # How many dimensions
 
 

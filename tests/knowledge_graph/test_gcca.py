@@ -7,7 +7,6 @@ import pytest
 
 from knowledge_graph.gcca import gcca, noise_edge
 from knowledge_graph.measures import explained_variance, matched_correlation, metric_of, principal_axes
-from knowledge_graph.rotation import varimax
 from knowledge_graph.unify import unify
 from knowledge_graph.views import Views, loadings_of
 from tests.knowledge_graph.handmade import FACTORS, PROBE, SLOTS, planted, views_on
@@ -135,17 +134,23 @@ def test_distances_in_the_metric_are_those_between_reconstructions() -> None:
     np.testing.assert_allclose(near @ near.T, seen @ seen.T, atol=1e-10)
 
 
-def test_varimax_finds_simple_structure_again_after_a_random_rotation() -> None:
-    _, truth = planted()
-    turn = np.linalg.qr(np.random.default_rng(0).standard_normal((FACTORS, FACTORS)))[0]
-    rotated, rotation = varimax(truth @ turn)
-    assert matched_correlation(rotated, truth) > 1 - 1e-6
-    np.testing.assert_allclose(rotation.T @ rotation, np.eye(FACTORS), atol=1e-10)
-    np.testing.assert_allclose(truth @ turn @ rotation, rotated, atol=1e-12)
-
-
-def test_varimax_of_many_is_varimax_of_each() -> None:
-    loadings = np.random.default_rng(0).standard_normal((4, 12, 3))
-    together = varimax(loadings, max_iterations=200)[0]
-    for one, many in zip(loadings, together, strict=True):
-        np.testing.assert_allclose(varimax(one, max_iterations=200)[0], many, atol=1e-3)
+@pytest.mark.parametrize("seed", range(5))
+def test_what_two_peoples_hold_each_for_itself_are_two_concepts_and_no_mixtures(seed: int) -> None:
+    features = np.random.default_rng(seed).standard_normal((300, 2))
+    features = (features - features.mean(axis=0)) / features.std(axis=0)
+    people = np.arange(12) % 2
+    views = Views(
+        agent=np.arange(12),
+        held=np.ones((12, 1), dtype=bool),
+        levels=features.T[people][:, :, None].astype(np.float32),
+        sensor=np.tile(np.array([0, 1], dtype=np.int32), (12, 1)),
+        loading=np.eye(2, dtype=np.float32)[people][:, None],
+        words=np.full((12, 1, 2), -1, dtype=np.int32),
+        kind=np.full((12, 1), 2, dtype=np.int8),
+        sources=np.full((12, 1, 1), -1, dtype=np.int32),
+        born=np.zeros((12, 1), dtype=np.int32),
+        score=np.full((12, 1), 0.5, dtype=np.float32),
+    )
+    unified = gcca(views, features=features)
+    assert unified.n_concepts == 2
+    assert np.sort(np.abs(unified.correlation[:, 0]), axis=1)[:, 1].min() > 0.97
