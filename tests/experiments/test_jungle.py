@@ -34,7 +34,7 @@ LIVES = comparison.lives_of(COMPARISON, ComparisonConfig(quick=True, agents=14, 
 
 @pytest.fixture(scope="module")
 def jungle() -> Lived:
-    return lived(dataclasses.replace(LIVES[JUNGLE], turnover=0.2, dimension_floor=0.5))
+    return lived(dataclasses.replace(LIVES[JUNGLE], turnover=0.2, dimension_floor=0.7))
 
 
 # ---- effective numbers

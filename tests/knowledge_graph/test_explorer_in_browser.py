@@ -259,7 +259,7 @@ def test_events_name_the_other_concepts_and_link_those_that_are_on_the_map(libra
         Event(step=1070, kind="split", concept=one, parents=(other,)),
         Event(step=1070, kind="merge", concept=one, parents=(one, "c999")),
     )
-    changed.rounds[-1] = dataclasses.replace(changed.rounds[-1], events=events)
+    changed.rounds[-1] = dataclasses.replace(changed.rounds[-1], events=(*changed.rounds[-1].events, *events))
     name = library.spell(library.concept(other).word)
     with ready(written(tmp_path, explorer_page(changed)), browser) as page:
         page.evaluate(f"document.querySelector('#list [data-concept={one}]').click()")
