@@ -304,7 +304,9 @@ def minres(
 
 
 def factor_analysis(corr: NDArray[np.float64], n_factors: int) -> NDArray[np.float64]:
-    """Varimax-rotated minimum-residual loadings [m, n_factors] of one correlation matrix, by factor-analyzer.
+    """Minimum-residual loadings [m, n_factors] of one correlation matrix by factor-analyzer, turned by varimax.
+
+    The strongest factor first, and each so that its loadings have a sum above 0.
 
     A feature that correlates with no other has none; of more factors than there are others, those too many have none.
     """
@@ -317,16 +319,13 @@ def factor_analysis(corr: NDArray[np.float64], n_factors: int) -> NDArray[np.flo
     found = min(n_factors, len(related))
     if found == 0:
         return loadings
-    model = FactorAnalyzer(
-        n_factors=found,
-        method="minres",
-        rotation="varimax" if found > 1 else None,
-        is_corr_matrix=True,
-    )
+    # Its own varimax stays between two factors of a size that correlate a little.
+    model = FactorAnalyzer(n_factors=found, method="minres", rotation=None, is_corr_matrix=True)
     # A ridge, as in `minres`: where two features are the same to an agent, the matrix has no inverse to begin with.
     model.fit((corr[np.ix_(related, related)] + 1e-6 * np.eye(len(related))) / (1 + 1e-6))
-    # Its varimax can go to and fro between two mirrored places; from where it has arrived, this one does not move.
-    loadings[related, :found], _ = varimax(model.loadings_, tolerance=1e-12)
+    rotated, _ = varimax(model.loadings_, tolerance=1e-12)
+    rotated = rotated[:, np.argsort(-np.square(rotated).sum(axis=0), kind="stable")]
+    loadings[related, :found] = rotated * np.where(rotated.sum(axis=0) < 0, -1.0, 1.0)
     return loadings
 
 

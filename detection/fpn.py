@@ -47,8 +47,8 @@ def _enlarged(coarse: Tensor, *, like: Tensor) -> Tensor:
 def _halved(finer: Tensor, conv: nn.Module) -> Tensor:
     """The map that ``conv``, 3x3 with stride 2, makes of ``finer``.
 
-    Where that is one cell wide, zeros stand beside it as they do anyhow, but where they are seen: in bf16 on a CPU,
-    torch 2.13 leaves the gradients of weights that see nothing but padding as it finds them in memory.
+    A map one cell wide gets a column of zeros on its right, as if it were padded, which it is. Without it, in bf16 on
+    a CPU, torch 2.13 (oneDNN) leaves the gradient of the kernel's right column as it finds it in memory.
     """
     halved: Tensor = conv(functional.pad(finer, (0, 1)) if finer.shape[-1] == 1 else finer)
     return halved

@@ -17,6 +17,7 @@ from scipy.stats import ortho_group
 
 from agents import discovery
 from agents.config import SocietyConfig
+from agents.factor_analyzer_adapter import FactorAnalyzer
 from agents.perception import levels, shift_attention
 from agents.population import ABSTRACT, RAW, Population, found
 from agents.world import World, build, planted
@@ -139,7 +140,7 @@ def which(seed: int) -> Figures:
     objects += rng.standard_normal(objects.shape) * np.sqrt(1 - (simple**2).sum(axis=1))
     corr = np.asarray(np.corrcoef(objects, rowvar=False))
     own = varimax(discovery.minres(corr[None], 4, max_iterations=20_000, tolerance=1e-10)[0][0])[0]
-    peer = discovery.factor_analysis(corr, 4)
+    peer = FactorAnalyzer(n_factors=4, method="minres", rotation="varimax", is_corr_matrix=True).fit(corr).loadings_
     alike = congruence(own, peer)
     order = np.abs(alike).argmax(axis=0)
     apart = np.abs(own[:, order] * np.sign(alike[order, range(4)]) - peer).max()

@@ -9,7 +9,6 @@ from sklearn.utils import check_array
 
 from agents.discovery import factor_analysis
 from agents.factor_analyzer_adapter import FactorAnalyzer, renaming
-from knowledge_graph.rotation import varimax
 
 
 def test_the_adapter_renames_the_argument_that_scikit_learn_dropped() -> None:
@@ -39,9 +38,7 @@ def test_the_adapted_class_fits_transforms_and_still_checks_its_input() -> None:
     objects = np.repeat(factors, 4, axis=1) + rng.standard_normal((400, 8))
     model = FactorAnalyzer(n_factors=2, rotation="varimax").fit(objects)
     corr = np.asarray(np.corrcoef(objects, rowvar=False), dtype=np.float64)
-    rotated, _ = varimax(model.loadings_, tolerance=1e-12)  # it stops a little short of it
-    np.testing.assert_allclose(rotated, model.loadings_, atol=0.02)
-    np.testing.assert_allclose(rotated, factor_analysis(corr, 2), atol=1e-5)
+    np.testing.assert_allclose(model.loadings_, factor_analysis(corr, 2), atol=0.02)  # it stops rotating early
     scores = model.transform(objects)
     assert np.abs(np.corrcoef(scores, factors, rowvar=False)[:2, 2:]).max(axis=1).min() > 0.8
     objects[3, 4] = np.inf

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from knowledge_graph.measures import matched_correlation
-from knowledge_graph.rotation import varimax
+from knowledge_graph.rotation import _plane_by_plane, varimax
 from tests.knowledge_graph.handmade import FACTORS, planted
 
 
@@ -68,10 +68,28 @@ def test_two_factors_are_told_apart_even_from_halfway_between_them(degrees: floa
         np.testing.assert_allclose(found, np.tile([0.0, 1.0], (len(simple), 1)), atol=1e-6)
 
 
+@pytest.mark.parametrize("noise", [0.0, 1e-6])
+def test_nobody_stays_in_the_trough_between_two_factors(noise: float) -> None:
+    """Variables at 30 to 45 degrees on either side: the gradient is symmetric where that is halfway, and not 0."""
+    angle = np.radians(np.repeat([30.0, 35.0, 40.0, 45.0], 2) * np.tile([1.0, -1.0], 4))
+    loadings = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    loadings += noise * np.random.default_rng(0).standard_normal(loadings.shape)
+    for rotated in (varimax(loadings)[0], varimax(loadings, max_iterations=50, tolerance=1e-5)[0]):
+        assert criterion(rotated) > 0.44
+        assert best_of_small_turns(rotated) - criterion(rotated) < 1e-3
+
+
 @settings(deadline=None)
-@given(seed=st.integers(0, 10_000), factors=st.integers(2, 5), rows=st.integers(6, 20))
-def test_no_turn_of_two_factors_is_better(seed: int, factors: int, rows: int) -> None:
-    loadings = np.random.default_rng(seed).standard_normal((rows, factors))
+@given(
+    seed=st.integers(0, 10_000),
+    factors=st.integers(2, 5),
+    each=st.integers(3, 6),
+    noise=st.sampled_from([0.0, 1e-8, 1e-4, 0.1, 1.0]),
+)
+def test_no_turn_of_two_factors_is_better(seed: int, factors: int, each: int, noise: float) -> None:
+    rng = np.random.default_rng(seed)
+    simple = np.repeat(np.eye(factors), each, axis=0)
+    loadings = (simple + noise * rng.standard_normal(simple.shape)) @ turned_at_random(rng, factors)
     rotated, rotation = varimax(loadings, tolerance=1e-12)
     np.testing.assert_allclose(rotation.T @ rotation, np.eye(factors), atol=1e-9)
     np.testing.assert_allclose(rotated, loadings @ rotation, atol=1e-12)
@@ -79,11 +97,29 @@ def test_no_turn_of_two_factors_is_better(seed: int, factors: int, rows: int) ->
     assert criterion(rotated) >= best_of_small_turns(rotated) - 1e-3
 
 
+@pytest.mark.parametrize("factors", [3, 5])
+def test_plane_by_plane_arrives_from_anywhere(factors: int) -> None:
+    rng = np.random.default_rng(factors)
+    simple = np.repeat(np.eye(factors), 4, axis=0)
+    starts = np.stack([turned_at_random(rng, factors) for _ in range(30)])
+    found = _plane_by_plane(np.stack([simple] * 30), starts, max_sweeps=100)
+    for one in simple @ found:
+        assert matched_correlation(one, simple) > 1 - 1e-9
+
+
 def test_that_of_many_is_that_of_each() -> None:
     rng = np.random.default_rng(0)
-    pairs = np.repeat(np.eye(3), 4, axis=0) @ turned_at_random(rng, 3)  # which do not arrive by themselves
-    loadings = np.stack([*rng.standard_normal((4, 12, 3)), pairs, np.zeros((12, 3))])
-    together = varimax(loadings, max_iterations=200)[0]
-    for one, many in zip(loadings, together, strict=True):
-        np.testing.assert_allclose(varimax(one, max_iterations=200)[0], many, atol=1e-9)
-    assert not together[-1].any()
+    stuck = [np.repeat(np.eye(2), 6, axis=0) @ turned_at_random(rng, 2) for _ in range(3)]
+    loadings = np.stack([*rng.standard_normal((4, 12, 2)), *stuck, np.zeros((12, 2))])
+    for tolerance in (1e-5, 1e-10):
+        together = varimax(loadings, max_iterations=200, tolerance=tolerance)[0]
+        for one, many in zip(loadings, together, strict=True):
+            np.testing.assert_array_equal(varimax(one, max_iterations=200, tolerance=tolerance)[0], many)
+        assert not together[-1].any()
+        assert np.abs(together[4:7]).min(axis=2).max() < 1e-6
+
+
+def test_without_variables_nothing_is_turned() -> None:
+    rotated, rotation = varimax(np.zeros((0, 3)))
+    assert rotated.shape == (0, 3)
+    np.testing.assert_array_equal(rotation, np.eye(3))
