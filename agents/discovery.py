@@ -243,7 +243,8 @@ def in_common(
             loadings = vectors[these, :, :k] * np.sqrt(values[these, None, :k])
         else:
             loadings, _ = minres(corr[these], k, start=vectors[these, :, :k])
-            loadings, _ = varimax(loadings, max_iterations=50, tolerance=1e-5)
+            # Quick, for whatever is turned halfway is found anew at the next discovery.
+            loadings, _ = varimax(loadings, max_iterations=50, tolerance=1e-5, troughs=False)
         # Sampling can make a factor explain more than all of a feature (a Heywood case).
         communality[these] = np.minimum((loadings**2).sum(axis=2), 1.0)
         strength = np.linalg.norm(loadings, axis=1)

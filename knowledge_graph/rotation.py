@@ -12,7 +12,7 @@ FAR = 0.02
 
 
 def varimax(
-    loadings: NDArray[np.float64], *, max_iterations: int = 500, tolerance: float = 1e-8
+    loadings: NDArray[np.float64], *, max_iterations: int = 500, tolerance: float = 1e-8, troughs: bool = True
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Rotate loadings so that each column has a few large and many small entries (Kaiser 1958).
 
@@ -23,6 +23,7 @@ def varimax(
     ----------
     loadings : float64 [..., D, K]
     max_iterations, tolerance : stop when the criterion grows by less than this share
+    troughs : look for a way out of where it has stopped; otherwise only if there is no gradient at all
 
     Returns
     -------
@@ -62,8 +63,10 @@ def varimax(
         if not growing.any():
             break
         before = criterion
-    # A best turn of more than 22.5 degrees, half of the way to the next best place, leads out of a trough.
-    unfinished = oscillates | (np.abs(_best_turns(normal @ rotation)).max(axis=-1) > np.pi / 8)
+    unfinished = oscillates | (before <= 0.0)
+    if troughs:
+        # A best turn of more than 22.5 degrees, halfway to the next best place, leads out of one.
+        unfinished |= ~growing & (np.abs(_best_turns(normal @ rotation)).max(axis=-1) > np.pi / 8)
     if unfinished.any():
         rotation[unfinished] = _plane_by_plane(normal[unfinished], rotation[unfinished], max_sweeps=max_iterations)
     return loadings @ rotation, rotation

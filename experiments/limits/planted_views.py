@@ -192,7 +192,7 @@ def _weights(corr: NDArray[np.float64], number: NDArray[np.intp], dims: int, rot
         these = np.flatnonzero(number == k)
         loadings, _ = minres(corr[these], int(k))
         if rotation == "varimax":
-            loadings, _ = varimax(loadings, max_iterations=50, tolerance=1e-5)
+            loadings, _ = varimax(loadings, max_iterations=50, tolerance=1e-5, troughs=False)
         order = np.argsort(-np.linalg.norm(loadings, axis=1), axis=1, kind="stable")
         loadings = np.take_along_axis(loadings, order[:, None, :], axis=2)
         regression = np.linalg.solve(corr[these] + RIDGE * np.eye(corr.shape[1]), loadings)

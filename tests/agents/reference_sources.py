@@ -135,7 +135,7 @@ def in_common(corr: Matrix, values: Matrix, vectors: Matrix, number: int, *, com
     if components:
         return np.asarray(vectors[:, :number] * np.sqrt(values[:number]))
     unrotated, _ = minres(corr[None], number, start=vectors[None, :, :number])
-    return np.asarray(varimax(unrotated[0], max_iterations=50, tolerance=1e-5)[0])
+    return np.asarray(varimax(unrotated[0], max_iterations=50, tolerance=1e-5, troughs=False)[0])
 
 
 def explained(corr: Matrix, loadings: list[Matrix]) -> list[float]:
