@@ -38,7 +38,9 @@ def test_the_adapted_class_fits_transforms_and_still_checks_its_input() -> None:
     objects = np.repeat(factors, 4, axis=1) + rng.standard_normal((400, 8))
     model = FactorAnalyzer(n_factors=2, rotation="varimax").fit(objects)
     corr = np.asarray(np.corrcoef(objects, rowvar=False), dtype=np.float64)
-    np.testing.assert_allclose(model.loadings_, factor_analysis(corr, 2), atol=0.02)  # it stops rotating early
+    ours = factor_analysis(corr, 2)
+    np.testing.assert_allclose(model.loadings_ @ model.loadings_.T, ours @ ours.T, atol=1e-5)
+    np.testing.assert_allclose(model.loadings_, ours, atol=0.02)  # it stops rotating early
     scores = model.transform(objects)
     assert np.abs(np.corrcoef(scores, factors, rowvar=False)[:2, 2:]).max(axis=1).min() > 0.8
     objects[3, 4] = np.inf

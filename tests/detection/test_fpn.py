@@ -22,7 +22,8 @@ CHANNELS = 32
 def fill_free_memory_with_nan() -> None:
     """So that whoever reads what was never written reads that."""
     sizes = [2**power for power in range(6, 19)] + [9 * 2**power for power in range(6, 17)]
-    del [torch.full((size,), float("nan")) for size in sizes for _ in range(4)][:]
+    held = [torch.full((size,), float("nan")) for size in sizes for _ in range(4)]
+    del held
 
 
 def gradients(network: torch.nn.Module, weigh: Callable[[], None]) -> dict[str, Tensor]:

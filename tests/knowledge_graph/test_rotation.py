@@ -23,13 +23,17 @@ def turned_at_random(rng: np.random.Generator, factors: int) -> NDArray[np.float
     return np.linalg.qr(rng.standard_normal((factors, factors)))[0]
 
 
+def turn_by(angle: float) -> NDArray[np.float64]:
+    return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+
+
 def best_of_small_turns(loadings: NDArray[np.float64]) -> float:
     """The largest criterion that a turn of two factors, by any whole degree, comes to."""
     found = []
     for i, j in itertools.combinations(range(loadings.shape[1]), 2):
         for angle in np.radians(np.arange(0, 90)):
             one = loadings.copy()
-            one[:, [i, j]] @= np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+            one[:, [i, j]] @= turn_by(angle)
             found.append(float(criterion(one)))
     return max(found)
 
@@ -61,8 +65,7 @@ def test_factors_with_variables_of_their_own_are_found_however_they_are_turned(
 
 @pytest.mark.parametrize("degrees", [0, 1, 22.5, 44.999, 45, 90, 135])
 def test_two_factors_are_told_apart_even_from_halfway_between_them(degrees: float) -> None:
-    angle = np.radians(degrees)
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    turn = turn_by(np.radians(degrees))
     for simple in (np.eye(2), np.repeat(np.eye(2), 4, axis=0)):
         found = np.sort(np.abs(varimax(simple @ turn)[0]), axis=1)
         np.testing.assert_allclose(found, np.tile([0.0, 1.0], (len(simple), 1)), atol=1e-6)
